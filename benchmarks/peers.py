@@ -1,0 +1,105 @@
+"""The converters that mmconvert is measured against, each in an environment of its own under the cache.
+
+    python -m benchmarks.peers      makes the environments and keeps what the peers make of the test models
+
+TensorFlow is taken from the running environment (the `keras` extra).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from benchmarks.measure import run
+from tests.models import zoo
+
+ONNX2TF = "onnx2tf==2.6.9"
+ONNX2TF_PYTHON = "3.12"
+TENSORFLOW = "2.21"
+
+
+class PeerUnavailable(RuntimeError):
+    """A peer cannot be set up here."""
+
+
+def find_python(version: str) -> str:
+    """Returns an interpreter of that version, from the path or from pyenv."""
+    found = shutil.which(f"python{version}")
+    # A pyenv shim stands on the path for versions that are not selected, too; those fail when they are run.
+    if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
+        return found
+    installed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    if not installed:
+        raise PeerUnavailable(f"no Python {version} on the path or in pyenv")
+    return str(installed[-1])
+
+
+def environment(requirement: str, python: str) -> Path:
+    """Returns the folder of a virtual environment that holds `requirement` and what it pins."""
+    folder = zoo.cache_dir() / "peers" / requirement.replace("==", "-")
+    ready = folder / "ready"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not ready.exists():
+            # Made in place: the scripts of an environment hold its path, so it cannot be renamed afterwards.
+            run([find_python(python), "-m", "venv", "--clear", str(folder)])
+            run([str(folder / "bin" / "pip"), "install", "-q", requirement])
+            ready.touch()
+    return folder
+
+
+def onnx2tf_environment() -> dict[str, str]:
+    """Returns the variables to run onnx2tf with: it calls the scripts of its own environment by name."""
+    binaries = environment(ONNX2TF, ONNX2TF_PYTHON) / "bin"
+    return {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+
+
+def onnx2tf_command(source: Path, folder: Path) -> list[str]:
+    """Returns the command that converts a copy of `source`, because onnx2tf overwrites its input."""
+    copy = folder / source.name
+    shutil.copyfile(source, copy)
+    binaries = environment(ONNX2TF, ONNX2TF_PYTHON) / "bin"
+    return [str(binaries / "onnx2tf"), "-i", str(copy), "-o", str(folder / "out")]
+
+
+def onnx2tf_output(folder: Path) -> Path:
+    """Returns the float32 file that `onnx2tf_command` left in `folder`."""
+    (found,) = (folder / "out").glob("*_float32.tflite")
+    return found
+
+
+def onnx2tf_tflite(name: str) -> Path:
+    """Returns what onnx2tf makes of `zoo.torchvision_onnx(name)`, kept in the cache."""
+    source = zoo.torchvision_onnx(name)
+
+    def make(out: Path) -> None:
+        run(onnx2tf_command(source, out.parent), onnx2tf_environment())
+        onnx2tf_output(out.parent).replace(out)
+
+    return zoo.cached(source.with_suffix(".onnx2tf.tflite"), make)
+
+
+def tensorflow_command(source: Path, out: Path) -> list[str]:
+    """Returns the command that converts `source` with `tf.lite.TFLiteConverter`."""
+    installed = {name: importlib.metadata.version(name) for name in ("tensorflow-cpu", "keras")}
+    if not installed["tensorflow-cpu"].startswith(TENSORFLOW):
+        raise PeerUnavailable(f"tensorflow-cpu {installed['tensorflow-cpu']} here, {TENSORFLOW} is the peer")
+    return [sys.executable, "-m", "tests.models.build_keras", "tflite", str(source), str(out)]
+
+
+def main() -> None:
+    """Sets up the peers and prints where their outputs are."""
+    for name in zoo.TORCHVISION_MODELS:
+        print(onnx2tf_tflite(name), flush=True)
+    for name in zoo.KERAS_APPLICATIONS:
+        print(zoo.keras_application_tflite(name), flush=True)
+
+
+if __name__ == "__main__":
+    main()

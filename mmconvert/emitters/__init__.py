@@ -1,0 +1,1 @@
+"""One package per target format; each writes the IR into a file."""

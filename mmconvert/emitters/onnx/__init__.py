@@ -1,0 +1,41 @@
+"""Writes ONNX: any opset from 13 on, weights streamed, unknown extents kept.
+
+The graph must be expressible: every operator passes ``constraints.obstacle``, which ``passes.legalize`` sees
+to, and has the layout ``TARGET_LAYOUT``, which ``passes.layout`` sees to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmconvert.ir.model import Module
+from mmconvert.ir.types import Layout
+
+SUFFIXES = (".onnx",)
+"""How the files are called."""
+
+TARGET_LAYOUT = Layout.NCHW
+"""The layout of convolution and pooling in the file."""
+
+DEFAULT_OPSET = 17
+"""What is written unless asked otherwise: the newest opset that runtimes and vendors' tools all read."""
+
+
+def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> None:
+    """Writes a model, atomically; the same model gives the same bytes.
+
+    A file above 2 GB, which protobuf cannot read, gets its weights beside it in ``<name>.data``.
+
+    Args:
+        module: the model, in operators and layouts that ONNX has.
+        path: the file to write.
+        opset: the version of the ONNX operators, from 13 to the newest of the installed onnx package.
+
+    Raises:
+        UsageError: the opset cannot be written, or the file cannot.
+        UnsupportedError: operators are not expressible at this opset; all of them are listed.
+        InvalidModelError: a weight could not be loaded.
+    """
+    from mmconvert.emitters.onnx import model  # protobuf is loaded when it is needed
+
+    model.write(module, path, opset=opset)

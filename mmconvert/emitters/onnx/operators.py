@@ -1,0 +1,30 @@
+"""How every operator of the IR is written in ONNX."""
+
+from __future__ import annotations
+
+from mmconvert.emitters.onnx import (
+    activation,
+    conv,
+    elementwise,
+    indexing,
+    matmul,
+    norm,
+    pool,
+    reduce,
+    sampling,
+    shape,
+)
+from mmconvert.rules import Rules
+
+RULES = Rules.merge(
+    activation.rule,
+    conv.rule,
+    elementwise.rule,
+    indexing.rule,
+    matmul.rule,
+    norm.rule,
+    pool.rule,
+    reduce.rule,
+    sampling.rule,
+    shape.rule,
+)

@@ -1,0 +1,112 @@
+"""Padding and resizing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.emitters.onnx.shapes import extents
+from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.ir import ops
+from mmconvert.ir.graph import Node
+from mmconvert.ir.types import Extent, Shape
+from mmconvert.rules import Rules
+
+rule: RuleTable = Rules("ONNX")
+
+_BY_SIZE = ("align_corners", "tf_crop_and_resize")
+"""The coordinates that are computed from sizes, never from scales."""
+
+
+@rule(ops.Pad)
+def pad(node: Node[ops.Pad], out: Writer) -> None:
+    op, dtype = node.op, node.output.type.dtype
+    since = {"symmetric": 1 << 30, "wrap": 19}.get(op.mode, 1)
+    out.require(out.opset >= since, f"ONNX has no mode {op.mode!r} at opset {out.opset}")
+    amounts = extents(out, [before for before, _ in op.pads] + [after for _, after in op.pads])
+    value = (
+        out.constant(np.asarray(op.value).astype(dtype), dtype, "value")
+        if op.mode == "constant" and op.value
+        else None
+    )
+    out("Pad", node.operand(0), amounts, value, into=node, mode=op.mode)
+
+
+@rule(ops.Resize)
+def resize(node: Node[ops.Resize], out: Writer) -> None:
+    op, x = node.op, node.operand(0)
+    attributes = {"mode": op.mode, **_coordinates(node, out)}
+    if op.mode == "cubic":
+        attributes["cubic_coeff_a"] = float(op.cubic_coeff)
+    if op.exclude_outside:
+        attributes["exclude_outside"] = 1
+    if op.antialias:
+        out.require(out.opset >= 18, "ONNX has antialias since opset 18")
+        attributes["antialias"] = 1
+    roi = None
+    if op.coordinates == "tf_crop_and_resize":
+        roi = _roi(node, out)
+        attributes["extrapolation_value"] = float(op.extrapolation_value)
+    sizes: str | None = None
+    scales = _scales(x.type.shape, op)
+    if scales is None:
+        out.require(
+            not op.scales or op.coordinates in _BY_SIZE, f"the sizes {op.sizes} do not follow from the scales"
+        )
+        sizes = extents(out, node.output.type.shape)
+    factors = None if scales is None else out.constant(scales, dtypes.F32, "scales")
+    out("Resize", x, roi, factors, sizes, into=node, **attributes)
+
+
+def _coordinates(node: Node[ops.Resize], out: Writer) -> dict[str, Any]:
+    op = node.op
+    coordinates, nearest = op.coordinates, op.nearest
+    if coordinates == "tf_half_pixel_for_nn":
+        # floor(c) is round_prefer_ceil(c - 0.5), where the half pixel is taken off again.
+        out.require(nearest == "floor", f"ONNX has no {coordinates} rounded by {nearest}")
+        coordinates, nearest = "half_pixel", "round_prefer_ceil"
+    if coordinates == "half_pixel_symmetric" and not op.scales:
+        coordinates = "half_pixel"  # they differ where the scale is not that of the extents
+    since = 19 if coordinates == "half_pixel_symmetric" else 1
+    out.require(out.opset >= since, f"ONNX has {coordinates} since opset {since}")
+    found: dict[str, Any] = {"coordinate_transformation_mode": coordinates}
+    return found | {"nearest_mode": nearest} if op.mode == "nearest" else found
+
+
+def _roi(node: Node[ops.Resize], out: Writer) -> str:
+    """The regions of all axes: all starts, then all ends."""
+    regions = dict(zip(node.op.axes, node.op.roi, strict=True))
+    whole = [regions.get(a, (0.0, 1.0)) for a in range(node.output.type.rank)]
+    return out.constant([s for s, _ in whole] + [e for _, e in whole], dtypes.F32, "roi")
+
+
+def _scales(have: Shape, op: ops.Resize) -> list[np.float32] | None:
+    """The scale of each axis, or None where only sizes say what is meant.
+
+    The source's own scales are kept, since positions are computed from them. Scales also serve where axes
+    that stay have unknown extents, which sizes would have to spell out.
+    """
+    if not op.scales and all(isinstance(e, int) for e in have):
+        return None
+    scales = [np.float32(1)] * len(have)
+    given = op.scales or (None,) * len(op.axes)
+    for axis, size, scale in zip(op.axes, op.sizes, given, strict=True):
+        found = _scale(have[axis], size, scale)
+        if found is None:
+            return None
+        scales[axis] = found
+    return scales
+
+
+def _scale(extent: Extent, size: Extent, scale: float | None) -> np.float32 | None:
+    """``scale`` in single precision such that ``floor(extent * scale)`` is ``size``, or None."""
+    if not isinstance(extent, int) or not isinstance(size, int):
+        return None if scale is None else np.float32(scale)
+    near = np.float32(size / extent if scale is None else scale)
+    for candidate in (near, np.nextafter(near, np.float32(np.inf)), np.nextafter(near, np.float32(0))):
+        # Readers multiply in single or in double precision; both have to find the size.
+        if int(np.float32(extent) * candidate) == int(extent * float(candidate)) == size:
+            return np.float32(candidate)
+    return None

@@ -1,0 +1,159 @@
+"""Operators that move elements, and those that make tensors out of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto
+
+from mmconvert.emitters.onnx.schema import element_type
+from mmconvert.emitters.onnx.shapes import extents
+from mmconvert.emitters.onnx.windows import require_nchw
+from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.ir import dims, ops
+from mmconvert.ir.graph import Node
+from mmconvert.ir.types import Shape
+from mmconvert.rules import Rules
+
+rule: RuleTable = Rules("ONNX")
+
+_FIRST, _LAST = -(1 << 63) + 1, (1 << 63) - 1
+
+
+@rule(ops.Reshape)
+def reshape(node: Node[ops.Reshape], out: Writer) -> None:
+    x, shape = node.operand(0), node.op.shape
+    if 0 in shape and not _copies(x.type.shape, shape):
+        out.require(out.opset >= 14, "ONNX can make an empty axis since opset 14 only")
+        out("Reshape", x, extents(out, shape), into=node, allowzero=1)
+        return
+    numbers = _numbers(x.type.shape, shape)
+    out("Reshape", x, extents(out, shape) if numbers is None else out.ints(numbers), into=node)
+
+
+def _copies(have: Shape, want: Shape) -> bool:
+    """True when each 0 of ``want`` can be read as "as in the input"."""
+    return all(e != 0 or (i < len(have) and have[i] == 0) for i, e in enumerate(want))
+
+
+def _numbers(have: Shape, want: Shape) -> tuple[int, ...] | None:
+    """``want`` with 0 for an unknown extent that stays and -1 for one other; None when that is not enough."""
+    numbers = [_number(have, i, e) for i, e in enumerate(want)]
+    fits = numbers.count(-1) == 0 or (numbers.count(-1) == 1 and 0 not in want)
+    return tuple(numbers) if fits else None
+
+
+def _number(have: Shape, axis: int, extent: dims.Extent) -> int:
+    if isinstance(extent, int):
+        return extent
+    return 0 if axis < len(have) and have[axis] == extent else -1
+
+
+@rule(ops.Transpose)
+def transpose(node: Node[ops.Transpose], out: Writer) -> None:
+    out("Transpose", node.operand(0), into=node, perm=node.op.perm or None)
+
+
+@rule(ops.Expand)
+def expand(node: Node[ops.Expand], out: Writer) -> None:
+    x, shape = node.operand(0), node.op.shape
+    have = (*(1,) * (len(shape) - x.type.rank), *x.type.shape)
+    # What stays needs no number: 1 broadcasts to it.
+    wanted = tuple(1 if isinstance(e, dims.Dim) and e == h else e for e, h in zip(shape, have, strict=True))
+    out("Expand", x, extents(out, wanted), into=node)
+
+
+@rule(ops.Squeeze, ops.Unsqueeze)
+def squeeze(node: Node[ops.Squeeze] | Node[ops.Unsqueeze], out: Writer) -> None:
+    if not node.op.axes:
+        out("Identity", node.operand(0), into=node)
+        return
+    out(node.op.name, node.operand(0), out.ints(node.op.axes), into=node)
+
+
+@rule(ops.Concat)
+def concat(node: Node[ops.Concat], out: Writer) -> None:
+    out("Concat", *node.inputs, into=node, axis=node.op.axis)
+
+
+@rule(ops.Split)
+def split(node: Node[ops.Split], out: Writer) -> None:
+    out("Split", node.operand(0), extents(out, node.op.sizes), into=node, axis=node.op.axis)
+
+
+@rule(ops.Tile)
+def tile(node: Node[ops.Tile], out: Writer) -> None:
+    out("Tile", node.operand(0), extents(out, node.op.repeats), into=node)
+
+
+@rule(ops.Shape)
+def shape(node: Node[ops.Shape], out: Writer) -> None:
+    out("Shape", node.operand(0), into=node)
+
+
+@rule(ops.Reverse)
+def reverse(node: Node[ops.Reverse], out: Writer) -> None:
+    count, x = len(node.op.axes), node.operand(0)
+    starts, ends, steps = (out.ints([number] * count) for number in (-1, _FIRST, -1))
+    out("Slice", x, starts, ends, out.ints(node.op.axes), steps, into=node)
+
+
+@rule(ops.Slice)
+def slice_(node: Node[ops.Slice], out: Writer) -> None:
+    op, x = node.op, node.operand(0)
+    bounds = [
+        _bounds(x.type.shape[axis], start, size, step)
+        for axis, start, size, step in zip(op.axes, op.starts, op.sizes, op.steps, strict=True)
+    ]
+    starts, ends = (extents(out, [b[side] for b in bounds]) for side in (0, 1))
+    out("Slice", x, starts, ends, out.ints(op.axes), out.ints(op.steps), into=node)
+
+
+def _bounds(
+    extent: dims.Extent, start: dims.Extent, size: dims.Extent, step: int
+) -> tuple[dims.Extent, dims.Extent]:
+    """Start and end as ONNX writes them: below zero they count from the end."""
+    if size == 0:
+        return 0, 0
+    if step < 0:
+        last = start + (size - 1) * step
+        # One before the last may be -1, which would mean the last element of all.
+        before_first = _FIRST if last == 0 else last - 1 if isinstance(last, int) else last - extent - 1
+        return _from_end(extent, start), before_first
+    if dims.ceildiv(extent - start, step) == size:
+        return _from_end(extent, start), _LAST
+    return _from_end(extent, start), _from_end(extent, start + size * step)
+
+
+def _from_end(extent: dims.Extent, position: dims.Extent) -> dims.Extent:
+    """``position``, counted from the end when that makes a number of it: ``n - 2`` of ``n`` is -2."""
+    distance = position - extent
+    return (
+        distance
+        if isinstance(position, dims.Dim) and isinstance(distance, int) and distance < 0
+        else position
+    )
+
+
+@rule(ops.DepthToSpace)
+def depth_to_space(node: Node[ops.DepthToSpace], out: Writer) -> None:
+    require_nchw(out, node.op.layout)
+    out("DepthToSpace", node.operand(0), into=node, blocksize=node.op.block, mode=node.op.mode)
+
+
+@rule(ops.SpaceToDepth)
+def space_to_depth(node: Node[ops.SpaceToDepth], out: Writer) -> None:
+    require_nchw(out, node.op.layout)
+    out("SpaceToDepth", node.operand(0), into=node, blocksize=node.op.block)
+
+
+@rule(ops.Fill)
+def fill(node: Node[ops.Fill], out: Writer) -> None:
+    dtype = node.op.dtype
+    raw = np.asarray([node.op.value]).astype(dtype).tobytes()
+    value = TensorProto(dims=[1], data_type=element_type(dtype), raw_data=raw)
+    out("ConstantOfShape", extents(out, node.op.shape), into=node, value=value)
+
+
+@rule(ops.Range)
+def range_(node: Node[ops.Range], out: Writer) -> None:
+    out("Range", *node.inputs, into=node)

@@ -1,0 +1,291 @@
+"""Collects the ONNX nodes, names and weights of a graph; the rules write through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from onnx import GraphProto, NodeProto, ValueInfoProto, helper
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
+from mmconvert.emitters.onnx import schema
+from mmconvert.emitters.onnx.wire import Weight
+from mmconvert.errors import InternalError, Problem, UnsupportedError
+from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.op import Op
+from mmconvert.ir.types import TensorType
+from mmconvert.rules import Rules
+from mmconvert.tensors import Tensor
+
+Operand: TypeAlias = Value | str | None
+"""What a node reads: a value of the graph, the name of what a rule wrote before, or nothing."""
+
+RuleTable: TypeAlias = Rules[type[Op]]
+
+
+@dataclass
+class Scope:
+    """One ONNX graph in the making: the main one, or the body of a control operator.
+
+    Attributes:
+        graph: the graph it is made from.
+        owner: the control operator that the graph is a body of, None for the main one.
+        nodes: what has been written.
+        extents: names of the extents and shapes that the nodes have computed so far.
+    """
+
+    graph: Graph
+    owner: Node[Op] | None = None
+    nodes: list[NodeProto] = field(default_factory=list)
+    extents: dict[Any, str] = field(default_factory=dict)
+
+
+class Names:
+    """Gives every value (or node) a name of its own, the wanted one where it is free."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def take(self, wanted: str) -> str:
+        """``wanted``, or ``wanted`` with a number when it is taken already."""
+        name, number = wanted, self._next.get(wanted, 1)
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._next[wanted] = number
+        self._taken.add(name)
+        return name
+
+
+class Writer:
+    """The file in the making.
+
+    A rule calls the writer to add a node: ``out("Relu", x, into=node)`` makes the outputs of ``node``, and
+    ``out("Relu", x)`` something in between, whose name it returns.
+
+    Attributes:
+        opset: the operator set that is written.
+        weights: the constants that the nodes read, in the order of first use.
+        problems: what could not be written.
+        scopes: the graphs in hand, the innermost last.
+    """
+
+    def __init__(self, rules: RuleTable, opset: int, *, dry: bool = False) -> None:
+        """
+        Args:
+            rules: how each operator is written.
+            opset: the operator set to write.
+            dry: a node is written alone, to see whether it can be: what it reads needs not have been written,
+                and the bodies of control operators are left out.
+        """
+        self.opset, self.dry = opset, dry
+        self.weights: dict[str, Weight] = {}
+        self.problems: list[Problem] = []
+        self.scopes: list[Scope] = []
+        self._rules = rules
+        self._values, self._nodes = Names(), Names()
+        self._named: dict[Value, str] = {}
+        self._types: dict[str, str] = {}
+        self._shared: dict[Any, str] = {}
+        self._node: Node[Op] | None = None
+
+    # --- for the rules -------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> Node[Op]:
+        """The node in hand."""
+        if self._node is None:
+            raise InternalError("no node is being written")
+        return self._node
+
+    @property
+    def scope(self) -> Scope:
+        """The graph in hand."""
+        return self.scopes[-1]
+
+    def __call__(
+        self, kind: str, *operands: Operand, into: Node[Any] | None = None, **attributes: Any
+    ) -> str:
+        """Adds a node of the ONNX operator ``kind``.
+
+        Args:
+            kind: the ONNX operator.
+            operands: what it reads; trailing ones that are None are left out.
+            into: the node of the graph whose outputs it makes; without it, the result is one new value.
+            attributes: the ONNX attributes; one that is None is left out.
+
+        Returns:
+            The name of the (first) result.
+        """
+        names = ["" if o is None else o if isinstance(o, str) else self.name(o) for o in operands]
+        while names and not names[-1]:
+            names.pop()
+        base = self.node.name or self.node.op.name
+        results = [self.name(v) for v in into.outputs] if into else [self._values.take(f"{base}/{kind}")]
+        proto = NodeProto(op_type=kind, input=names, output=results)
+        proto.name = self._nodes.take(base if into else f"{base}/{kind}")
+        given = sorted((k, v) for k, v in attributes.items() if v is not None)
+        proto.attribute.extend(helper.make_attribute(k, v) for k, v in given)
+        self.scope.nodes.append(proto)
+        return results[0]
+
+    def name(self, value: Value) -> str:
+        """The name of a value of the graph; a constant becomes a weight when it is first named."""
+        known = self._named.get(value)
+        if known is not None:
+            return known
+        if (constant := value.constant) is not None:
+            name = self._named[value] = self._weight(id(constant), constant, value.name or "weight")
+            return name
+        if self.dry:
+            return self._declare(value, value.name or "value")
+        raise InternalError(f"{value!r} is read before it is written")
+
+    def alias(self, value: Value, name: str) -> None:
+        """Makes ``value`` known under a name that exists already."""
+        self._named[value] = name
+
+    def constant(self, data: Any, dtype: DType, name: str = "constant") -> str:
+        """A small constant of a rule's own; equal ones are written once."""
+        array = np.asarray(data, dtype)
+        key = (array.dtype, array.shape, array.tobytes())
+        return self._weight(key, Tensor.of(array), name)
+
+    def ints(self, numbers: Iterable[int]) -> str:
+        """A vector of int64."""
+        return self.constant(list(numbers), dtypes.I64, "ints")
+
+    def integer(self, number: int) -> str:
+        """A scalar of int64."""
+        return self.constant(number, dtypes.I64, "int")
+
+    def require(self, condition: bool, reason: str) -> None:
+        """Says that the node in hand cannot be written, and why, unless ``condition`` holds.
+
+        Raises:
+            UnsupportedError: it does not hold. ``write`` notes it and goes on with the next node.
+        """
+        if not condition:
+            raise UnsupportedError(reason, where=self.node.place)
+
+    # --- for the graph -------------------------------------------------------------------------------
+
+    def write(self, node: Node[Op]) -> None:
+        """Writes one node; what cannot be written is noted in ``problems``."""
+        self._node = node
+        for index, value in enumerate(node.outputs):
+            if value not in self._named:
+                self._declare(value, _wanted(node, index))
+        rule = self._rules.find(type(node.op), self.opset)
+        start = len(self.scope.nodes)
+        try:
+            if rule is None:
+                raise UnsupportedError(f"ONNX has no such operator at opset {self.opset}")
+            rule(node, self)
+        except UnsupportedError as error:
+            self._problem(node, error.message)
+            return
+        for proto in self.scope.nodes[start:]:
+            if reason := schema.complaint(proto, self._types, self.opset):
+                self._problem(node, reason)
+                return
+
+    def body(self, graph: Graph, owner: Node[Op] | None, inputs: Sequence[str] | None = None) -> GraphProto:
+        """Writes a whole graph.
+
+        Args:
+            graph: what to write.
+            owner: the control operator that it is a body of.
+            inputs: the names that its inputs have outside, when it reads them from there; the ONNX graph then
+                has no inputs of its own.
+        """
+        proto = GraphProto(name=graph.name or "graph")
+        if self.dry and owner is not None:
+            return proto
+        outer, scope = self._node, Scope(graph, owner)
+        self.scopes.append(scope)
+        for index, value in enumerate(graph.inputs):
+            if inputs is None:
+                proto.input.append(_value_info(self._declare(value, value.name or "input"), value.type))
+            else:
+                self.alias(value, inputs[index])
+        proto.output.extend(self._outputs(graph))
+        for node in graph:
+            self.write(node)
+        self._close(graph, proto)
+        self.scopes.pop()
+        self._node = outer
+        return proto
+
+    def _outputs(self, graph: Graph) -> list[ValueInfoProto]:
+        """Reserves the names of the outputs, before anything else can take them."""
+        found = []
+        for value, wanted in zip(graph.outputs, graph.output_names, strict=True):
+            if self._is_passed_through(value, wanted):
+                name = wanted
+            elif value.producer is None or value in self._named:
+                name = self._values.take(wanted or "output")
+            else:
+                name = self._declare(value, wanted or "output")
+            found.append(_value_info(name, value.type))
+        return found
+
+    def _is_passed_through(self, value: Value, wanted: str) -> bool:
+        # Only the file's own input can be its output as it is; a body has to make what it returns.
+        return len(self.scopes) == 1 and value.producer is None and self._named.get(value) == wanted
+
+    def _close(self, graph: Graph, proto: GraphProto) -> None:
+        """Completes ``proto`` when all nodes are written."""
+        for info, value in zip(proto.output, graph.outputs, strict=True):
+            if self._named.get(value) != info.name:
+                self._copy(value, info.name)
+        outputs = {info.name for info in proto.output}
+        for node in graph:
+            for value in node.outputs:
+                if self._named[value] not in outputs:
+                    proto.value_info.append(_value_info(self._named[value], value.type))
+        proto.node.extend(self.scope.nodes)
+
+    def _copy(self, value: Value, name: str) -> None:
+        """Gives ``value`` a second name: an input, a constant or another output is an output too."""
+        proto = NodeProto(op_type="Identity", input=[self.name(value)], output=[name])
+        proto.name = self._nodes.take(f"{name}/Identity")
+        self.scope.nodes.append(proto)
+
+    def _declare(self, value: Value, wanted: str) -> str:
+        name = self._named[value] = self._values.take(wanted)
+        self._types[name] = schema.type_name(value.type.dtype)
+        return name
+
+    def _weight(self, key: Any, tensor: Tensor, wanted: str) -> str:
+        name = self._shared.get(key)
+        if name is None:
+            name = self._shared[key] = self._values.take(wanted)
+            self._types[name] = schema.type_name(tensor.dtype)
+            self.weights[name] = Weight(name, tensor)
+        return name
+
+    def _problem(self, node: Node[Op], reason: str) -> None:
+        self.problems.append(Problem(f"{node.op.name}: {reason}", (node.place,)))
+
+
+def _wanted(node: Node[Op], index: int) -> str:
+    name = node.outputs[index].name or node.name or node.op.name
+    return name if len(node.outputs) == 1 or node.outputs[index].name else f"{name}_{index}"
+
+
+def _value_info(name: str, type: TensorType) -> ValueInfoProto:
+    info = ValueInfoProto(name=name)
+    info.type.tensor_type.elem_type = schema.element_type(type.dtype)
+    shape = info.type.tensor_type.shape
+    shape.SetInParent()  # a scalar has a shape too, one without axes
+    for extent in type.shape:
+        dim = shape.dim.add()
+        if isinstance(extent, int):
+            dim.dim_value = extent
+        else:
+            dim.dim_param = str(extent)
+    return info

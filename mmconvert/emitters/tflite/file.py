@@ -1,0 +1,120 @@
+"""The parts of a TFLite file that all sub-graphs share, and the writing of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+from mmconvert.emitters import flat
+from mmconvert.emitters.flat import Blob, Table
+from mmconvert.emitters.tflite import schema as tfl
+from mmconvert.emitters.tflite import versions
+from mmconvert.errors import UnsupportedError
+from mmconvert.tensors import Tensor
+from mmconvert.version import VERSION
+
+SIGNATURE = "serving_default"
+_SMALL = 4096
+_ALIGNMENT = 16
+
+
+class ModelFile:
+    """Buffers, operator codes and sub-graphs, collected until ``save``."""
+
+    def __init__(self) -> None:
+        self.subgraphs: list[Table] = []
+        # Buffer 0 is empty by contract: tensors without data point to it.
+        self._blobs: list[Blob | None] = [None]
+        self._of_tensor: dict[Tensor, int] = {}
+        self._of_content: dict[bytes, int] = {}
+        self._codes: dict[tuple[tfl.Builtin, int], int] = {}
+        self._signatures: list[Table] = []
+
+    def buffer(self, tensor: Tensor) -> int:
+        """The buffer that holds ``tensor``; equal small tensors, and uses of one tensor, share theirs."""
+        found = self._of_tensor.get(tensor)
+        if found is None:
+            found = self._of_tensor[tensor] = self._buffer(tensor)
+        return found
+
+    def _buffer(self, tensor: Tensor) -> int:
+        if tensor.in_memory and tensor.nbytes <= _SMALL:
+            content = tensor.numpy().tobytes()
+            if content not in self._of_content:
+                self._of_content[content] = self._add(tensor)
+            return self._of_content[content]
+        return self._add(tensor)
+
+    def _add(self, tensor: Tensor) -> int:
+        self._blobs.append(Blob(tensor.nbytes, tensor.numpy))
+        return len(self._blobs) - 1
+
+    def code(self, builtin: tfl.Builtin, version: int) -> int:
+        """The index of an operator in a version."""
+        return self._codes.setdefault((builtin, version), len(self._codes))
+
+    def sign(self, inputs: Mapping[str, int], outputs: Mapping[str, int], subgraph: int = 0) -> None:
+        """Declares the names under which a sub-graph is called."""
+        maps = [[tfl.TENSOR_MAP(name=n, tensor_index=i) for n, i in m.items()] for m in (inputs, outputs)]
+        self._signatures.append(
+            tfl.SIGNATURE_DEF(
+                inputs=maps[0], outputs=maps[1], signature_key=SIGNATURE, subgraph_index=subgraph
+            )
+        )
+
+    def save(self, file: BinaryIO, limit: int = flat.LIMIT) -> None:
+        """Writes everything; each constant is loaded, written and let go in turn.
+
+        Constants lie inside the FlatBuffer, where every runtime finds them, unless that would grow over
+        ``limit``: then they follow it, and the buffers hold their positions in the file.
+        """
+        release = versions.runtime(self._codes).encode().ljust(16, b"\0")
+        blobs = [*self._blobs, Blob(16, lambda: np.frombuffer(release, np.uint8))]
+        inside = [tfl.BUFFER(data=blob) for blob in blobs]
+        try:
+            laid_out = flat.lay_out(self._model(inside), tfl.IDENTIFIER, limit)
+        except UnsupportedError:
+            self._save_outside(file, blobs)
+        else:
+            flat.write(file, laid_out)
+
+    def _save_outside(self, file: BinaryIO, blobs: list[Blob | None]) -> None:
+        # A position takes 8 bytes whatever it is, so laying out twice gives the same length.
+        at = len(self._outside(blobs, [1] * len(blobs)))
+        positions = []
+        for blob in blobs:
+            at += -at % _ALIGNMENT
+            positions.append(at)
+            at += blob.nbytes if blob else 0
+        file.write(self._outside(blobs, positions))
+        for blob, position in zip(blobs, positions, strict=True):
+            if blob:
+                file.write(bytes(position - file.tell()))
+                flat.write_blob(file, blob)
+
+    def _outside(self, blobs: list[Blob | None], positions: list[int]) -> bytearray:
+        buffers = [
+            tfl.BUFFER(offset=position, size=blob.nbytes) if blob else tfl.BUFFER()
+            for blob, position in zip(blobs, positions, strict=True)
+        ]
+        return flat.lay_out(self._model(buffers), tfl.IDENTIFIER).data
+
+    def _model(self, buffers: list[Table]) -> Table:
+        codes = [
+            # Old readers know only the first field, which ends at 127.
+            tfl.OPERATOR_CODE(
+                deprecated_builtin_code=min(builtin.code, 127), builtin_code=builtin.code, version=version
+            )
+            for builtin, version in self._codes
+        ]
+        return tfl.MODEL(
+            version=tfl.VERSION,
+            operator_codes=codes,
+            subgraphs=self.subgraphs,
+            description=f"mmconvert {VERSION}",
+            buffers=buffers,
+            metadata=[tfl.METADATA(name="min_runtime_version", buffer=len(buffers) - 1)],
+            signature_defs=self._signatures,
+        )

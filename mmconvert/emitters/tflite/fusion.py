@@ -1,0 +1,103 @@
+"""Which nodes are written as part of the node before them: biases and activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mmconvert import dtypes
+from mmconvert.emitters.tflite.schema import Activation
+from mmconvert.ir.graph import Graph, Node, Value, is_op
+from mmconvert.ir.op import Op
+from mmconvert.ir.ops import (
+    Add,
+    AveragePool,
+    Clip,
+    Conv,
+    ConvTranspose,
+    Div,
+    Gemm,
+    MatMul,
+    MaxPool,
+    Mul,
+    Relu,
+    Sub,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What follows an operator inside the same TFLite operator: a bias, an activation, and the result of it all."""
+
+    output: Value
+    bias: Value | None = None
+    activation: Activation = Activation.NONE
+
+
+@dataclass(slots=True)
+class Plan:
+    """The tails of the nodes that have one, and the nodes that are written in them."""
+
+    tails: dict[Node[Op], Tail] = field(default_factory=dict)
+    absorbed: set[Node[Op]] = field(default_factory=set)
+
+
+_TAKES_BIAS = (Conv, ConvTranspose, MatMul, Gemm)
+_TAKES_ACTIVATION = (*_TAKES_BIAS, Add, Sub, Mul, Div, MaxPool, AveragePool)
+
+
+def plan(graph: Graph) -> Plan:
+    """Decides for every node what it absorbs: only what reads nothing else, and is alone in reading it."""
+    found = Plan()
+    for node in graph:
+        if node in found.absorbed or not is_op(node, *_TAKES_ACTIVATION) or node.output.type.dtype != dtypes.F32:
+            continue
+        absorbed: list[Node[Op]] = []
+        output, bias, activation = node.output, None, Activation.NONE
+        if is_op(node, *_TAKES_BIAS) and node.optional(2) is None:
+            bias = _bias(node, output)
+            if bias is not None:
+                absorbed.append(output.users[0])
+                output = output.users[0].output
+        following = _only_user(output)
+        if following is not None:
+            activation = _activation(following)
+            if activation is not Activation.NONE:
+                absorbed.append(following)
+                output = following.output
+        if absorbed:
+            found.tails[node] = Tail(output, bias, activation)
+            found.absorbed.update(absorbed)
+    return found
+
+
+def _only_user(value: Value) -> Node[Op] | None:
+    if len(value.uses) != 1:
+        return None
+    ((user, _),) = value.uses
+    return user if len(user.outputs) == 1 else None
+
+
+def _bias(node: Node[Op], output: Value) -> Value | None:
+    """The constant vector over the last axis that is added to ``output``, if that is all that is done with it."""
+    user = _only_user(output)
+    if not is_op(user, Add):
+        return None
+    (other,) = [v for v in user.inputs if v is not output] or [None]
+    if other is None or other.constant is None or not other.type.rank:
+        return None
+    channels = output.type.shape[-1]
+    whole = other.type.size == channels == other.type.shape[-1]
+    return other if whole and user.output.type.shape == output.type.shape else None
+
+
+def _activation(node: Node[Op]) -> Activation:
+    if is_op(node, Relu):
+        return Activation.RELU
+    if is_op(node, Clip):
+        limits = (node.op.low, node.op.high)
+        return {
+            (0.0, None): Activation.RELU,
+            (0.0, 6.0): Activation.RELU6,
+            (-1.0, 1.0): Activation.RELU_N1_TO_1,
+        }.get(limits, Activation.NONE)
+    return Activation.NONE

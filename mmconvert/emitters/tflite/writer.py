@@ -1,0 +1,256 @@
+"""Collects the tensors and operators of one sub-graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
+from mmconvert.emitters.flat import Table
+from mmconvert.emitters.tflite import kernels, versions
+from mmconvert.emitters.tflite import schema as tfl
+from mmconvert.emitters.tflite.extents import Extents
+from mmconvert.emitters.tflite.file import ModelFile
+from mmconvert.emitters.tflite.fusion import Plan, Tail
+from mmconvert.errors import UnsupportedError
+from mmconvert.ir import dims
+from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.op import Op
+from mmconvert.ir.types import Shape, TensorType
+from mmconvert.tensors import Tensor
+
+_SMALL = 4096
+
+
+class Writer:
+    """What a rule writes to.
+
+    Operands and results are values: those of the graph, and the ones made here (``make``, ``constant``), which
+    exist in the file only.
+    """
+
+    def __init__(self, file: ModelFile, plan: Plan | None = None, *, wrap_indices: bool = True) -> None:
+        """
+        Args:
+            file: what the sub-graphs share.
+            plan: which nodes are written as part of others.
+            wrap_indices: the source may count positions from the end, which TFLite does not.
+        """
+        self.file, self.plan, self.wrap_indices = file, plan or Plan(), wrap_indices
+        self.names: dict[Value, str] = {}
+        self.extents = Extents(self)
+        self.scope = ""
+        self.tensors: list[Table] = []
+        self.operators: list[Table] = []
+        self._indices: dict[Value, int] = {}
+        self._constants: dict[tuple[Tensor | bytes, DType, tuple[int, ...]], Value] = {}
+        self._views: dict[tuple[Tensor, tuple[int, ...]], Tensor] = {}
+        self._names: dict[str, int] = {}
+
+    # --- operators -----------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        builtin: tfl.Builtin,
+        inputs: Sequence[Value | None],
+        outputs: Value | Sequence[Value],
+        **options: Any,
+    ) -> None:
+        """Writes one operator. Where its kernel lacks the element type, a wider one carries the numbers.
+
+        Raises:
+            UnsupportedError: no element type that the kernel has can carry these values.
+        """
+        results = [outputs] if isinstance(outputs, Value) else list(outputs)
+        narrow = kernels.data_type(builtin, inputs)
+        wide = narrow if narrow is None else kernels.carrier(builtin, narrow)
+        if narrow == wide or narrow is None or wide is None:
+            self.emit(builtin, inputs, results, options)
+            return
+        carried = [
+            self.cast(v, wide) if v is not None and kernels.is_data(builtin, i) else v
+            for i, v in enumerate(inputs)
+        ]
+        made = [Value(v.type.with_dtype(wide)) if v.type.dtype == narrow else v for v in results]
+        self.emit(builtin, carried, made, options)
+        for from_, to in zip(made, results, strict=True):
+            if from_ is not to:
+                self.cast_into(from_, to)
+
+    def emit(
+        self, builtin: tfl.Builtin, inputs: Sequence[Value | None], outputs: Sequence[Value], options: dict[str, Any]
+    ) -> None:
+        """Appends an operator to the sub-graph as it is."""
+        types = [None if v is None else v.type for v in inputs]
+        number = versions.version(builtin, types, [v.type for v in outputs], options)
+        self.operators.append(
+            tfl.OPERATOR(
+                opcode_index=self.file.code(builtin, number),
+                inputs=[-1 if v is None else self.index(v) for v in inputs],
+                outputs=[self.index(v) for v in outputs],
+                builtin_options_type=builtin.union,
+                builtin_options=None if builtin.options is None else builtin.options(**options),
+            )
+        )
+        for value in outputs:
+            self.extents.learn(value)
+
+    def make(
+        self, builtin: tfl.Builtin, inputs: Sequence[Value | None], type: TensorType, **options: Any
+    ) -> Value:
+        """Writes an operator with one new result of ``type``, and returns that."""
+        result = Value(type, f"{self.scope}/{builtin.name.lower()}")
+        self(builtin, inputs, result, **options)
+        return result
+
+    def tail(self, node: Node[Op]) -> Tail:
+        """The result that the rule for ``node`` has to produce, with the bias and activation it takes over."""
+        return self.plan.tails.get(node) or Tail(node.output)
+
+    # --- constants -----------------------------------------------------------------------------------
+
+    def constant(self, data: npt.ArrayLike, dtype: DType | None = None) -> Value:
+        """A constant over a small array."""
+        return self.tensor(Tensor.of(np.asarray(data, dtype=dtype)))
+
+    def tensor(self, tensor: Tensor, name: str = "") -> Value:
+        """A constant over a tensor, which stays lazy."""
+        type = TensorType(tensor.dtype, tensor.shape)
+        return self._shared(Value(type, name or f"{self.scope}/constant", constant=tensor), tensor)
+
+    def _shared(self, value: Value, tensor: Tensor) -> Value:
+        """The first constant equal to ``value``: of the same tensor, or small with the same elements."""
+        small = tensor.in_memory and tensor.nbytes <= _SMALL
+        key = (tensor.numpy().tobytes() if small else tensor, tensor.dtype, tensor.shape)
+        return self._constants.setdefault(key, value)
+
+    def integers(self, numbers: Sequence[int]) -> Value:
+        """A constant vector of i32."""
+        return self.constant(np.array(numbers, dtype=np.int32))
+
+    # --- what rules need again and again -------------------------------------------------------------
+
+    def transpose(self, value: Value, perm: tuple[int, ...]) -> Value:
+        """``value`` with its axes in another order; a constant is transposed while it is written."""
+        if perm == tuple(range(len(perm))):
+            return value
+        if value.constant is not None:
+            key = (value.constant, perm)
+            view = self._views.get(key)
+            if view is None:
+                view = self._views[key] = value.constant.transpose(perm)
+            return self.tensor(view, value.name)
+        type = value.type.with_shape(tuple(value.type.shape[p] for p in perm))
+        return self.make(tfl.TRANSPOSE, (value, self.integers(perm)), type)
+
+    def reshape(self, value: Value, shape: Shape) -> Value:
+        """``value`` under another shape with as many elements."""
+        if value.type.shape == shape:
+            return value
+        if value.constant is not None:
+            return self.tensor(value.constant.reshape(dims.numbers(shape)), value.name)
+        result = Value(value.type.with_shape(shape), f"{self.scope}/reshape")
+        self.reshape_into(value, result)
+        return result
+
+    def reshape_into(self, value: Value, result: Value) -> None:
+        """Writes ``result`` as ``value`` under its shape."""
+        shape = result.type.shape
+        unknown = [e for e in shape if not isinstance(e, int)]
+        if len(unknown) <= 1:
+            new_shape = [e if isinstance(e, int) else -1 for e in shape]
+            self(tfl.RESHAPE, (value, self.integers(new_shape)), result, new_shape=new_shape)
+        elif (added := _positions_of_units(value.type.shape, shape)) is not None:
+            self._expand(value, added, result)
+        elif (dropped := _positions_of_units(shape, value.type.shape)) is not None:
+            self(tfl.SQUEEZE, (value,), result, squeeze_dims=list(dropped))
+        else:
+            self(tfl.RESHAPE, (value, self.extents.vector(shape)), result)
+
+    def _expand(self, value: Value, axes: tuple[int, ...], result: Value) -> None:
+        for axis in axes[:-1]:
+            shape = value.type.shape
+            type = value.type.with_shape((*shape[:axis], 1, *shape[axis:]))
+            value = self.make(tfl.EXPAND_DIMS, (value, self.constant(axis, dtypes.I32)), type)
+        self(tfl.EXPAND_DIMS, (value, self.constant(axes[-1], dtypes.I32)), result)
+
+    def copy(self, value: Value, result: Value) -> None:
+        """Writes ``result`` as the same elements as ``value``."""
+        self.reshape_into(value, result)
+
+    def cast(self, value: Value, dtype: DType) -> Value:
+        """``value`` in another element type; a constant is converted while it is written."""
+        if value.type.dtype == dtype:
+            return value
+        if value.constant is not None:
+            return self.tensor(value.constant.cast(dtype), value.name)
+        result = Value(value.type.with_dtype(dtype), f"{self.scope}/cast")
+        self.cast_into(value, result)
+        return result
+
+    def cast_into(self, value: Value, result: Value) -> None:
+        """Writes ``result`` as ``value`` converted to its element type."""
+        from_, to = (tensor_type(v.type.dtype) for v in (value, result))
+        self.emit(tfl.CAST, (value,), (result,), {"in_data_type": from_, "out_data_type": to})
+
+    # --- tensors -------------------------------------------------------------------------------------
+
+    def index(self, value: Value) -> int:
+        """The index of the tensor that stands for ``value``."""
+        if value.constant is not None:
+            value = self._shared(value, value.constant)
+        found = self._indices.get(value)
+        if found is None:
+            found = self._indices[value] = len(self.tensors)
+            self.tensors.append(self._describe(value))
+        return found
+
+    def _describe(self, value: Value) -> Table:
+        shape = value.type.shape
+        return tfl.TENSOR(
+            shape=[e if isinstance(e, int) else 1 for e in shape],
+            type=tensor_type(value.type.dtype),
+            buffer=0 if value.constant is None else self.file.buffer(value.constant),
+            name=self._unique(self._name(value)),
+            has_rank=True,
+            shape_signature=None if value.type.is_static else [e if isinstance(e, int) else -1 for e in shape],
+        )
+
+    def _name(self, value: Value) -> str:
+        own = self.names.get(value) or value.name or (value.producer.name if value.producer else "")
+        return own or self.scope or "tensor"
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return self._unique(f"{name}_{count}") if count else name
+
+
+def tensor_type(dtype: DType) -> int:
+    """The schema's number of an element type.
+
+    Raises:
+        UnsupportedError: it has none.
+    """
+    number = tfl.TENSOR_TYPES.get(dtype)
+    if number is None:
+        raise UnsupportedError(f"TFLite has no tensors of {dtypes.name(dtype)}")
+    return number
+
+
+def _positions_of_units(small: Shape, large: Shape) -> tuple[int, ...] | None:
+    """Where axes of extent 1 go into ``small`` to give ``large``; None when that does not give it."""
+    added: list[int] = []
+    rest = list(small)
+    for position, extent in enumerate(large):
+        if rest and rest[0] == extent:
+            rest.pop(0)
+        elif extent == 1:
+            added.append(position)
+        else:
+            return None
+    return tuple(added) if added and not rest else None

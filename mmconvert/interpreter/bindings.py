@@ -1,0 +1,36 @@
+"""What the symbolic extents of a graph are in one run."""
+
+from __future__ import annotations
+
+from mmconvert.errors import UsageError
+from mmconvert.ir.dims import Dim, substitute
+from mmconvert.ir.types import TensorType
+
+
+class Bindings:
+    """Names of extents and their values, learnt from the shapes of inputs and of data-dependent results."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+
+    def bind(self, type: TensorType, shape: tuple[int, ...], name: str) -> None:
+        """Learns from a graph input.
+
+        Raises:
+            UsageError: ``shape`` is not a shape of ``type``, or contradicts another input.
+        """
+        expected = f"the input {name!r} is {type}"
+        if len(shape) != type.rank:
+            raise UsageError(f"{expected}, not of shape {list(shape)}")
+        self.discover(type, shape)
+        for extent, actual in zip(type.shape, shape, strict=True):
+            if substitute(extent, self.known) != actual:
+                known = {n: v for n, v in self.known.items() if isinstance(extent, Dim) and n in extent.symbols}
+                given = f" with {', '.join(f'{n}={v}' for n, v in known.items())}" if known else ""
+                raise UsageError(f"{expected}{given}, not of shape {list(shape)}")
+
+    def discover(self, type: TensorType, shape: tuple[int, ...]) -> None:
+        """Learns the names in ``type`` that nothing has bound so far."""
+        for extent, actual in zip(type.shape, shape, strict=True):
+            if isinstance(extent, Dim) and (symbol := extent.name) is not None:
+                self.known.setdefault(symbol, actual)

@@ -1,0 +1,181 @@
+"""Plans a graph once, then runs it: constants loaded, symbolic extents bound, values freed after last use."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
+from mmconvert.errors import InvalidModelError, UsageError
+from mmconvert.interpreter.bindings import Bindings
+from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.op import ControlOp, Op
+from mmconvert.ir.types import Array
+from mmconvert.tensors import Tensor
+
+Precision = Literal["float32", "float64"]
+"""``float32``: every value in its declared dtype. ``float64``: every floating-point value in float64."""
+
+Trace = Callable[[Node[Op], tuple[Array, ...]], None]
+"""Is handed each node with its outputs, right after the node has run. It may not modify them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node, with the slots it reads and writes and the slots that are free afterwards."""
+
+    node: Node[Op]
+    op: Op
+    reads: tuple[int, ...]  # -1 for an operand that was left out
+    writes: tuple[int, ...]
+    frees: tuple[int, ...]
+
+
+def run(
+    graph: Graph, inputs: Mapping[str, Array], *, precision: Precision = "float32", trace: Trace | None = None
+) -> dict[str, Array]:
+    """Runs a graph once.
+
+    Args:
+        graph: what to run.
+        inputs: an array for each graph input, by name.
+        precision: the arithmetic, see ``Precision``.
+        trace: is handed every node's outputs.
+
+    Returns:
+        The graph's outputs by name; in float64 precision floating-point outputs are float64.
+
+    Raises:
+        UsageError: an input is missing, unknown, or has the wrong dtype or shape.
+    """
+    return Session(graph, precision, hold_weights=False).run(inputs, trace=trace)
+
+
+class Session:
+    """A graph made ready to run many times.
+
+    Args:
+        graph: what to run; it may not be edited while the session lives.
+        precision: the arithmetic, see ``Precision``.
+        hold_weights: keep the loaded weights between runs; without it each is loaded where it is used and
+            dropped at once, which bounds the memory of a single run.
+    """
+
+    def __init__(self, graph: Graph, precision: Precision = "float32", *, hold_weights: bool = True) -> None:
+        self.graph, self.precision, self._hold = graph, precision, hold_weights
+        self._slots: dict[Value, int] = {}
+        self._constants: dict[int, Tensor] = {}
+        self._loaded: dict[int, Array] = {}
+        self._children: dict[Graph, Session] = {}
+        self._steps = self._plan()
+
+    def run(self, inputs: Mapping[str, Array], *, trace: Trace | None = None) -> dict[str, Array]:
+        """Runs the graph over named inputs; see ``run``."""
+        arrays = [self._input(value, inputs) for value in self.graph.inputs]
+        if unknown := sorted(set(inputs) - {v.name for v in self.graph.inputs}):
+            known = ", ".join(v.name for v in self.graph.inputs)
+            raise UsageError(f"the model has no input called {', '.join(unknown)}", hint=f"its inputs: {known}")
+        results = self.run_positional(arrays, trace)
+        return dict(zip(self.graph.output_names, results, strict=True))
+
+    def run_positional(self, arrays: Sequence[Array], trace: Trace | None = None) -> list[Array]:
+        """Runs the graph over inputs in order; returns the outputs in order."""
+        bindings = Bindings()
+        live: list[Array | None] = [None] * len(self._slots)
+        for value, array in zip(self.graph.inputs, arrays, strict=True):
+            bindings.bind(value.type, array.shape, value.name)
+            live[self._slots[value]] = array
+        for step in self._steps:
+            self._execute(step, live, bindings, trace)
+        return [self._read(self._slots[v], live) for v in self.graph.outputs]  # type: ignore[misc]
+
+    def _execute(self, step: Step, live: list[Array | None], bindings: Bindings, trace: Trace | None) -> None:
+        operands = [self._read(slot, live) for slot in step.reads]
+        op = step.op.bind(bindings.known)
+        try:
+            with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
+                results = op.execute(self._subgraph, *operands) if isinstance(op, ControlOp) else op.evaluate(*operands)
+        except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
+            raise InvalidModelError(f"{step.op.name} cannot run: {error}", where=step.node.place) from error
+        outputs = results if isinstance(results, tuple) else (results,)
+        for slot, value, array in zip(step.writes, step.node.outputs, outputs, strict=True):
+            live[slot] = array
+            bindings.discover(value.type, array.shape)
+        if trace is not None:
+            trace(step.node, outputs)
+        for slot in step.frees:
+            live[slot] = None
+
+    def _read(self, slot: int, live: list[Array | None]) -> Array | None:
+        if slot not in self._constants:
+            return None if slot < 0 else live[slot]
+        if slot in self._loaded:
+            return self._loaded[slot]
+        array = self._cast(self._constants[slot].numpy())
+        if self._hold:
+            self._loaded[slot] = array
+        return array
+
+    def _cast(self, array: Array) -> Array:
+        wide = self.precision == "float64" and dtypes.is_float(array.dtype)
+        return array.astype(np.float64) if wide and array.dtype != np.float64 else array
+
+    def _input(self, value: Value, inputs: Mapping[str, Array]) -> Array:
+        if value.name not in inputs:
+            raise UsageError(f"the input {value.name!r} ({value.type}) is missing")
+        array = np.asarray(inputs[value.name])
+        floats = dtypes.is_float(value.type.dtype) and dtypes.is_float(array.dtype)
+        if array.dtype != value.type.dtype and not floats:
+            raise UsageError(f"the input {value.name!r} is {value.type}, not {array.dtype}")
+        return self._cast(array.astype(value.type.dtype, copy=False) if self.precision == "float32" else array)
+
+    def _subgraph(self, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+        session = self._children.get(graph)
+        if session is None:
+            session = self._children[graph] = Session(graph, self.precision, hold_weights=self._hold)
+        return session.run_positional(arrays)
+
+    def _slot(self, value: Value | None) -> int:
+        if value is None:
+            return -1
+        slot = self._slots.setdefault(value, len(self._slots))
+        if value.constant is not None:
+            self._constants[slot] = value.constant
+        return slot
+
+    def _plan(self) -> list[Step]:
+        for value in (*self.graph.inputs, *self.graph.outputs):
+            self._slot(value)
+        last: dict[int, Node[Op]] = {}
+        for node in self.graph:
+            for value in node.inputs:
+                if value is not None and value.constant is None:
+                    last[self._slot(value)] = node
+        kept = {self._slots[v] for v in self.graph.outputs}
+        steps = []
+        for node in self.graph:
+            reads, writes = tuple(map(self._slot, node.inputs)), tuple(map(self._slot, node.outputs))
+            unused = [self._slots[v] for v in node.outputs if not v.uses]
+            over = dict.fromkeys([s for s in reads if last.get(s) is node and s not in kept] + unused)
+            steps.append(Step(node, _at_precision(node.op, self.precision), reads, writes, tuple(over)))
+        return steps
+
+
+def _at_precision(op: Op, precision: Precision) -> Op:
+    """In float64 precision an operator that makes floats of a dtype of its own (``Cast``) makes float64."""
+    if precision == "float32":
+        return op
+    wide: dict[str, DType] = {}
+    for field in dataclasses.fields(cast(Any, op)):
+        value = getattr(op, field.name)
+        if isinstance(value, np.dtype) and dtypes.is_float(value):
+            wide[field.name] = dtypes.F64
+    return dataclasses.replace(cast(Any, op), **wide) if wide else op
+
+
+

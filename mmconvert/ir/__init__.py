@@ -1,0 +1,1 @@
+"""The intermediate representation: typed operators over an SSA graph."""

@@ -1,0 +1,147 @@
+"""Convolution and its transpose, as matrix products over blocks that stay in cache.
+
+Channels first: x `[N, C, *spatial]`, weight `[O, C/groups, *kernel]`, transposed `[C, O/groups, *kernel]`.
+Channels last: x `[N, *spatial, C]`, weight `[O, *kernel, C/groups]`, transposed `[C, *kernel, O/groups]`.
+The weight is reshaped to a matrix and not copied (unless it is not contiguous, or of a dtype that BLAS lacks).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmconvert.ir.kernels.depthwise import depthwise
+from mmconvert.ir.kernels.elementwise import add_to_rows
+from mmconvert.ir.kernels.multiply import multiply, working_dtype
+from mmconvert.ir.kernels.windows import (
+    Array,
+    Pads,
+    Tile,
+    Window,
+    Windows,
+    leading,
+    padded,
+    shape_of,
+    sliding,
+    tiles,
+    windows_of,
+)
+
+_SCRATCH = 1 << 22  # bytes of unrolled windows at a time: large for BLAS, small beside a model
+
+
+def convolve(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    *,
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Pads,
+    groups: int,
+    channels_last: bool,
+) -> Array:
+    """Cross-correlation of the zero-padded `x` with `weight`, which is what every framework calls convolution.
+
+    Args:
+        x: `[N, C, *spatial]` or `[N, *spatial, C]`, any number of spatial axes.
+        weight: `[O, C/groups, *kernel]` or `[O, *kernel, C/groups]`.
+        bias: `[O]` or None.
+        strides: of the window along each spatial axis.
+        dilations: distance between taps along each spatial axis.
+        pads: zeros before and after each spatial axis.
+        groups: into how many groups, that do not see each other, the channels are split.
+        channels_last: the layout of `x`, of `weight` and of the result.
+
+    Returns:
+        `[N, O, *out]` or `[N, *out, O]`, of numpy's result type of `x` and `weight`.
+    """
+    lead = leading(channels_last)
+    kernel = weight.shape[1:-1] if channels_last else weight.shape[2:]
+    windows = windows_of(kernel, strides, dilations, pads)
+    out = [window.outputs(extent) for window, extent in zip(windows, x.shape[lead:], strict=False)]
+    shape = (x.shape[0], *out, weight.shape[0]) if channels_last else (x.shape[0], weight.shape[0], *out)
+    y = np.empty(shape, np.result_type(x, weight))
+    if not y.size:
+        return y
+    if groups > 1 and groups == x.shape[-1 if channels_last else 1]:
+        _depthwise(x, weight, bias, windows, y, channels_last)
+    elif channels_last:
+        _rows(x, weight, bias, windows, groups, y)
+    else:
+        _columns(x, weight, bias, windows, groups, y)
+    return y
+
+
+def _depthwise(
+    x: Array, weight: Array, bias: Array | None, windows: Windows, y: Array, channels_last: bool
+) -> None:
+    taps = np.moveaxis(weight, 0, -1)
+    if channels_last:
+        depthwise(x, taps[..., 0, :], bias, windows, y)
+    else:
+        depthwise(np.moveaxis(x, 1, -1), taps[0], bias, windows, np.moveaxis(y, 1, -1))
+
+
+def _rows(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int, y: Array) -> None:
+    """Channels last: windows `[P, K]` times weight `[K, O]`, for each group."""
+    kept, depth = weight.shape[0], math.prod(weight.shape[1:])
+    dtype = working_dtype(x, weight, depth)
+    matrix = weight.reshape(groups, kept // groups, depth).transpose(0, 2, 1).astype(dtype, copy=False)
+    flat = y.reshape(-1, kept)
+    grouped = flat.reshape(-1, groups, kept // groups).transpose(1, 0, 2)
+    limit = _positions(x, windows, dtype.itemsize * depth * groups)
+    stop = 0
+    for tile in tiles(y.shape[:-1], limit):
+        start, stop = stop, stop + math.prod(shape_of(tile))
+        unrolled = _unrolled_rows(x, windows, tile, groups).astype(dtype, copy=False)
+        multiply(unrolled, matrix, out=grouped[:, start:stop])
+        del unrolled  # before the next one is made
+        if bias is not None:
+            add_to_rows(flat[start:stop], bias)
+
+
+def _unrolled_rows(x: Array, windows: Windows, tile: Tile, groups: int) -> Array:
+    """The windows of a tile as `[groups, P, K]`."""
+    view = sliding(padded(x, windows, tile), windows, tile, channels_last=True)
+    split = view.reshape(*view.shape[:-1], groups, view.shape[-1] // groups)
+    first = _separate(np.moveaxis(split, -2, 0), windows)
+    return first.reshape(groups, math.prod(shape_of(tile)), -1)
+
+
+def _columns(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int, y: Array) -> None:
+    """Channels first: weight `[O, K]` times windows `[K, P]`, for each image and group."""
+    kept, depth = weight.shape[0], math.prod(weight.shape[1:])
+    dtype = working_dtype(x, weight, depth)
+    matrix = weight.reshape(groups, kept // groups, depth).astype(dtype, copy=False)
+    flat = y.reshape(len(y), kept, -1)
+    grouped = y.reshape(len(y), groups, kept // groups, -1)
+    limit = _positions(x, windows, dtype.itemsize * depth * groups)
+    stop = 0
+    for batch, *inner in tiles((len(y), *y.shape[2:]), limit):
+        start = stop % flat.shape[-1]
+        stop = start + math.prod(shape_of(inner))
+        unrolled = _unrolled_columns(x, windows, (batch, slice(0, x.shape[1]), *inner), groups)
+        multiply(matrix, unrolled.astype(dtype, copy=False), out=grouped[batch, :, :, start:stop])
+        del unrolled  # before the next one is made
+        if bias is not None:
+            flat[batch, :, start:stop] += bias[:, None]
+
+
+def _unrolled_columns(x: Array, windows: Windows, tile: Tile, groups: int) -> Array:
+    """The windows of a tile as `[N, groups, K, P]`."""
+    view = sliding(padded(x, windows, tile), windows, tile, channels_last=False)
+    return _separate(view, windows).reshape(len(view), groups, -1, math.prod(shape_of(tile[2:])))
+
+
+def _positions(x: Array, windows: Windows, nbytes: int) -> int:
+    """How many output positions to unroll at a time, at `nbytes` each; all where `x` serves as it is."""
+    free = all(window == Window(1, 1, window.dilation, 0, 0) for window in windows) and x.flags.c_contiguous
+    return x.size if free else _SCRATCH // max(1, nbytes)
+
+
+def _separate(view: Array, windows: Windows) -> Array:
+    """The windows one by one in memory: BLAS cannot read windows that overlap."""
+    return view if all(window.kernel == 1 for window in windows) else np.ascontiguousarray(view)

@@ -1,0 +1,37 @@
+"""Matrix products in a dtype that BLAS knows and that gives the right sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmconvert.ir.kernels.windows import Array
+
+_EXACT = 2**53  # every integer below is a float64
+
+
+def working_dtype(a: Array, b: Array, depth: int) -> np.dtype[Any]:
+    """The dtype in which to sum `depth` products of elements of `a` and `b`.
+
+    Wide floats: their own. Narrow floats (float16, bfloat16): float32, rounded at the end. Integers: float64
+    where no sum can leave the range of the result, so that all sums are exact; else their own type, which
+    wraps around as it does in numpy.
+    """
+    result = np.result_type(a, b)
+    if result.kind in "iu":
+        bound = depth * _magnitude(a) * _magnitude(b)
+        return np.dtype(np.float64) if bound < min(_EXACT, np.iinfo(result).max) else result
+    return np.dtype(np.float32) if result.itemsize < 4 and result.kind != "b" else result
+
+
+def _magnitude(a: Array) -> int:
+    return max(int(a.max()), -int(a.min())) if a.size else 0
+
+
+def multiply(a: Array, b: Array, out: Array) -> None:
+    """`out = a @ b`, computed in the dtype of `a` and `b`, rounded to that of `out`."""
+    if a.dtype == out.dtype:
+        np.matmul(a, b, out=out)
+    else:
+        np.copyto(out, np.matmul(a, b), casting="unsafe")

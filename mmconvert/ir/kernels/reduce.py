@@ -1,0 +1,52 @@
+"""Reductions over axes that are not the last ones, where numpy is slow and sums lose digits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mmconvert.ir.kernels.windows import Array
+
+_FEW = 64  # rows; fewer are left to numpy, which then is quick and as accurate
+
+
+def reduce_axes(f: np.ufunc, x: Array, axes: tuple[int, ...], *, keepdims: bool) -> Array:
+    """``f.reduce`` over ``axes`` in the dtype of ``x``; sums of floats are accurate along every axis.
+
+    numpy adds pairwise only along the axis that is contiguous in memory; along the others its error grows
+    with the extent. Halving the block again and again is pairwise too, and its inner loops are long.
+
+    Args:
+        f: an associative and commutative ufunc of two operands.
+        x: any shape.
+        axes: not negative; none leaves ``x`` as it is.
+        keepdims: whether reduced axes stay, with extent 1.
+    """
+    if not axes:
+        return x
+    first, last = min(axes), max(axes)
+    count = math.prod(x.shape[first : last + 1])
+    if x.dtype.kind != "f" or len(axes) != last - first + 1 or last == x.ndim - 1 or count < _FEW:
+        return np.asarray(f.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims))
+    outer, inner = x.shape[:first], x.shape[last + 1 :]
+    blocks = x.reshape(math.prod(outer), count, math.prod(inner))
+    kept = (1,) * len(axes) if keepdims else ()
+    return _halve(f, blocks).reshape(*outer, *kept, *inner)
+
+
+def _halve(f: np.ufunc, blocks: Array) -> Array:
+    """``[A, P, C]`` reduced to ``[A, C]``, for ``P`` of at least 2."""
+    count = blocks.shape[1]
+    half = count // 2
+    folded = f(blocks[:, :half], blocks[:, half : 2 * half])
+    rest = blocks[:, -1] if count % 2 else None
+    while True:
+        if rest is not None:
+            f(folded[:, 0], rest, out=folded[:, 0])
+        count = half
+        if count == 1:
+            return np.asarray(folded[:, 0])
+        half = count // 2
+        rest = folded[:, count - 1].copy() if count % 2 else None
+        f(folded[:, :half], folded[:, half : 2 * half], out=folded[:, :half])

@@ -1,0 +1,142 @@
+"""Resize: sampling on another grid, axis by axis, by the formulas of ONNX and TensorFlow."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+from mmconvert.ir.ops.matmul import MatMul
+
+from mmconvert import dtypes
+from mmconvert.ir import dims
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
+from mmconvert.ir.op import Op, operator
+from mmconvert.ir.ops.indexing import Gather
+from mmconvert.ir.ops.logic import Where
+from mmconvert.ir.ops.sampling import Axis, Coordinates, Mode, Nearest, Samples, apply, sample
+from mmconvert.ir.ops.shape import Transpose
+from mmconvert.ir.types import Array, DType, Extent, TensorType
+
+
+@operator
+class Resize(Op):
+    """``x`` sampled at ``sizes`` positions along ``axes``.
+
+    Position ``i`` of ``size`` along an axis of ``extent`` lies at, with ``scale = size / extent`` unless the
+    source gave one in ``scales``:
+
+    ========================  ==================================================================
+    coordinates               place in ``x``
+    ========================  ==================================================================
+    ``half_pixel``            ``(i + 0.5) / scale - 0.5``
+    ``half_pixel_symmetric``  the same about the middle: ``+ extent / 2 * (1 - size / (scale * extent))``
+    ``pytorch_half_pixel``    ``half_pixel``, and 0 when ``size`` is 1
+    ``align_corners``         ``i * (extent - 1) / (size - 1)``, and 0 when ``size`` is 1
+    ``asymmetric``            ``i / scale``
+    ``tf_half_pixel_for_nn``  ``(i + 0.5) / scale``
+    ``tf_crop_and_resize``    ``(start + i * (end - start) / (size - 1)) * (extent - 1)`` for the
+                              ``roi`` (start, end); ``(start + end) / 2 * (extent - 1)`` when
+                              ``size`` is 1
+    ========================  ==================================================================
+
+    ``nearest`` takes the element there, rounded as ``nearest`` says; ``linear`` and ``cubic`` (with
+    ``cubic_coeff``) weigh the 2 or 4 nearest. Beyond the edge the edge goes on; with ``exclude_outside`` its
+    weight is shared among the others instead; ``tf_crop_and_resize`` gives ``extrapolation_value`` there.
+    With ``antialias`` the filter widens by ``1 / scale`` where that is above 1.
+
+    x: any type for ``nearest``, floating for the others. TensorFlow's and Keras's nearest neighbour with half
+    pixel centres is ``tf_half_pixel_for_nn`` with ``floor``.
+    """
+
+    axes: tuple[int, ...]
+    sizes: tuple[Extent, ...]
+    scales: tuple[float, ...] = ()
+    mode: Mode
+    coordinates: Coordinates
+    nearest: Nearest = "round_prefer_floor"
+    cubic_coeff: float = -0.75
+    exclude_outside: bool = False
+    antialias: bool = False
+    extrapolation_value: float = 0.0
+    roi: tuple[tuple[float, float], ...] = ()
+
+    def infer(self, x: TensorType) -> TensorType:
+        axes = (x if self.mode == "nearest" else x.require_float()).axes(self.axes)
+        counts = {len(self.sizes), len(axes), len(self.scales) or len(axes), len(self.roi) or len(axes)}
+        x.require(len(counts) == 1, "one size, scale and region for each axis")
+        x.require(bool(self.roi) or self.coordinates != "tf_crop_and_resize", "a region to crop")
+        x.require(all(scale > 0 for scale in self.scales), f"a scale above 0 for each of {self.scales}")
+        shape = list(x.shape)
+        for axis, size in zip(axes, self.sizes, strict=True):
+            x.require(not isinstance(size, int) or size == 0 or shape[axis] != 0, "something to sample")
+            shape[axis] = size
+        return x.with_shape(tuple(shape))
+
+    def evaluate(self, x: Array) -> Array:
+        wide = np.float32 if dtypes.is_float(x.dtype) and x.itemsize < 4 else x.dtype
+        y = x if self.mode == "nearest" else x.astype(wide, copy=False)
+        found = self._samples(x.shape, y.dtype)
+        # The axes that shrink go first: less is left for the others to do.
+        for axis in sorted(found, key=lambda a: len(found[a].index) / x.shape[a]):
+            y = apply(y, axis, found[axis])
+        return self._extrapolated(y, found).astype(x.dtype, copy=False)
+
+    def decompose(self, b: Builder, x: Value) -> Value | None:
+        """Gathers for ``nearest``, matrix products for the others; for known extents only."""
+        if not x.type.is_static or not all(isinstance(size, int) for size in self.sizes):
+            return None
+        found = self._samples(x.type.static_shape, np.dtype(np.float64))
+        y = x
+        for axis, samples in found.items():
+            y = _sampled(b, y, axis, samples) if not samples.is_identity(y.type.static_shape[axis]) else y
+        outside = _outside(found, len(y.type.shape))
+        if not outside.any():
+            return y
+        return b(Where(), np.ascontiguousarray(outside), np.array(self.extrapolation_value, x.type.dtype), y)
+
+    def _samples(self, shape: tuple[int, ...], dtype: DType) -> dict[int, Samples]:
+        """Which elements each axis reads, and with which weights."""
+        found = {}
+        for i, (axis, size) in enumerate(zip(self.axes, dims.numbers(self.sizes), strict=True)):
+            scale = self.scales[i] if self.scales else None
+            along = Axis(shape[axis], size, scale, self.roi[i] if self.roi else (0.0, 1.0))
+            found[axis] = sample(
+                along,
+                dtype,
+                mode=self.mode,
+                coordinates=self.coordinates,
+                nearest=self.nearest,
+                cubic_coeff=self.cubic_coeff,
+                exclude_outside=self.exclude_outside,
+                antialias=self.antialias,
+            )
+        return found
+
+    def _extrapolated(self, y: Array, found: dict[int, Samples]) -> Array:
+        if not any(samples.outside.any() for samples in found.values()):
+            return y
+        return np.where(_outside(found, y.ndim), y.dtype.type(self.extrapolation_value), y)
+
+
+def _outside(found: dict[int, Samples], rank: int) -> Array:
+    """Which output positions lie outside ``x``; broadcasts against the output."""
+    masks = [
+        samples.outside.reshape([-1 if a == axis else 1 for a in range(rank)])
+        for axis, samples in found.items()
+    ]
+    return reduce(np.logical_or, masks, np.zeros((1,) * rank, dtype=bool))
+
+
+def _sampled(b: Builder, x: Value, axis: int, samples: Samples) -> Value:
+    if samples.weights is None:
+        return b(Gather(axis=axis), x, samples.index[:, 0].astype(np.int64))
+    matrix = samples.matrix(x.type.static_shape[axis]).astype(x.type.dtype)
+    rank = x.type.rank
+    if axis == rank - 2:
+        return b(MatMul(), matrix, x)
+    perm = tuple(range(axis)) + tuple(range(axis + 1, rank)) + (axis,)
+    turned = x if axis == rank - 1 else b(Transpose(perm=perm), x)
+    product = b(MatMul(), turned, np.ascontiguousarray(matrix.T))
+    back = tuple(perm.index(a) for a in range(rank))
+    return product if axis == rank - 1 else b(Transpose(perm=back), product)

@@ -1,0 +1,62 @@
+"""From the IR as it was read to the IR that a target can express."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from mmconvert import registry
+from mmconvert.ir.graph import Graph
+from mmconvert.ir.types import Layout
+from mmconvert.passes import pipeline
+from mmconvert.passes.layout.assign import IoLayout, assign_layout, moved_ends
+from mmconvert.passes.legalize import Obstacle, legalize
+from mmconvert.passes.outcome import Pass
+from mmconvert.passes.pin_outputs import pin_outputs
+
+Moved = tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
+
+
+def lower(
+    graph: Graph,
+    target: registry.Format,
+    *,
+    io_layout: IoLayout = "source",
+    watch: pipeline.Watch | None = None,
+    **options: Any,
+) -> Moved:
+    """Rewrites ``graph`` in place until the emitter of ``target`` can write it.
+
+    Args:
+        graph: the graph as parsed.
+        target: the format to write.
+        io_layout: whether inputs and outputs keep the source's order of axes or take the target's.
+        watch: is told about every pass.
+        **options: the target's own, handed to its constraints (``opset`` for ONNX).
+
+    Returns:
+        How inputs and outputs were permuted, by name; empty unless ``io_layout`` is "target".
+
+    Raises:
+        UnsupportedError: operators have neither a form in the target nor a decomposition; all are listed.
+    """
+    emitter = registry.load_module(target.emitter)
+    layout: Layout | None = emitter.TARGET_LAYOUT
+    if layout is None:
+        return {}, {}
+    obstacle: Obstacle = functools.partial(registry.load_module(f"{target.emitter}.constraints").obstacle, **options)
+    legal = _named("legalize", functools.partial(legalize, obstacle=obstacle, target=target.title))
+    target_passes: tuple[Pass, ...] = getattr(emitter, "PASSES", ())
+    pipeline.optimize(graph, watch)
+    moved = moved_ends(graph, layout) if io_layout == "target" else ({}, {})
+    pipeline.run(graph, (assign_layout(layout, io_layout), *pipeline.CLEAN, *pipeline.FUSE, *target_passes), watch)
+    pipeline.run(graph, (legal, *pipeline.CLEAN, *pipeline.FUSE, *pipeline.CLEAN, *target_passes), watch)
+    # Cleaning may have made operators that the target lacks out of ones that it has.
+    pipeline.run(graph, (legal, *pipeline.CLEAN, legal, pin_outputs), watch)
+    return moved
+
+
+def _named(name: str, apply: Pass) -> Pass:
+    apply.__name__ = name  # type: ignore[attr-defined]
+    return apply
+

@@ -1,0 +1,287 @@
+"""A layer as a rule sees it: typed access to its config, its weights and its operands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
+from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
+from mmconvert.ir.ops import Cast
+from mmconvert.ir.types import Layout
+from mmconvert.parsers.keras.source import Record, element_type, leaves
+from mmconvert.parsers.keras.weights import Weights
+from mmconvert.tensors import Tensor
+
+Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
+
+MAX_INTEGER = 1 << 31
+_MISSING: Any = object()
+
+# What has no say in what the layer computes when it is used.
+_TRAINING_ONLY = frozenset(
+    "name trainable dtype autocast batch_input_shape batch_shape input_shape batch_size input_dtype seed".split()
+)
+_TRAINING_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
+
+
+class KerasLayer:
+    """A layer at one of its calls.
+
+    Attributes:
+        record: the layer as the file describes it.
+        b: builds nodes, and knows where they come from.
+        inputs: the tensors it is called on; floats are in the layer's own type already.
+        args: the positional arguments of the call, with values for tensors.
+        kwargs: its keyword arguments, likewise.
+        masks: for each input the mask that earlier layers attached to it, or None.
+        version: the major version of Keras that wrote the file.
+        dtype: what the layer computes in.
+        mask: a mask that the rule attaches to the output.
+    """
+
+    def __init__(self, record: Record, b: Builder, weights: Weights, version: int) -> None:
+        self.record, self.b, self.version = record, b, version
+        self.inputs: list[Value] = []
+        self.args: list[Any] = []
+        self.kwargs: dict[str, Any] = {}
+        self.masks: list[Value | None] = []
+        self.mask: Value | None = None
+        self.dtype = compute_type(record.settings.get("dtype"), record.place)
+        self.apply: Callable[[Any, Value], Value] = _no_layers
+        self._weights = weights
+        self._read: set[str] = set()
+
+    @property
+    def kind(self) -> str:
+        """The name of the class."""
+        return self.record.kind
+
+    @property
+    def place(self) -> str:
+        """What to call the layer in messages."""
+        return self.record.place
+
+    @property
+    def spatial_rank(self) -> int:
+        """The 2 of ``Conv2DTranspose``."""
+        found = re.search(r"(\d)D", self.kind)
+        assert found is not None
+        return int(found[1])
+
+    def refuse(self, what: str, hint: str = "") -> UnsupportedError:
+        """The error for something valid that cannot be represented; the converter collects it."""
+        return UnsupportedError(f"{self.kind}: {what}", problems=[Problem(f"{self.kind}: {what}", (self.place,), hint)])
+
+    def invalid(self, what: str) -> InvalidModelError:
+        """The error for something that is not a Keras layer."""
+        return InvalidModelError(what, where=self.place)
+
+    # --- operands ------------------------------------------------------------------------------------
+
+    def input(self) -> Value:
+        """The only tensor that the layer is called on.
+
+        Raises:
+            InvalidModelError: there is none, or several.
+        """
+        if len(self.inputs) != 1:
+            raise self.invalid(f"the layer takes one tensor, not {len(self.inputs)}")
+        return self.inputs[0]
+
+    def image(self) -> Value:
+        """The only input, with as many spatial axes as the name of the class says.
+
+        Raises:
+            InvalidModelError: it has another rank.
+        """
+        x = self.input()
+        if x.type.rank != self.spatial_rank + 2:
+            raise self.invalid(f"a tensor of rank {self.spatial_rank + 2} is needed, not {x.type}")
+        return x
+
+    def extent(self, x: Value, axis: int) -> int:
+        """A known extent of ``x``.
+
+        Raises:
+            InvalidModelError: it is unknown, or there is no such axis.
+        """
+        extent = x.type.shape[x.type.axis(axis)]
+        if not isinstance(extent, int):
+            raise self.invalid(f"axis {axis} of {x.type} has to be known")
+        return extent
+
+    # --- config --------------------------------------------------------------------------------------
+
+    def setting(self, key: str, default: Any = _MISSING) -> Any:
+        """The raw value of ``key``.
+
+        Raises:
+            InvalidModelError: it is missing and has no default.
+        """
+        self._read.add(key)
+        value = self.record.settings.get(key, default)
+        if value is _MISSING:
+            raise self.invalid(f"the config has no {key!r}")
+        return value
+
+    def ignore(self, *keys: str) -> None:
+        """Marks settings that matter in training only."""
+        self._read.update(keys)
+
+    def integer(self, key: str, default: Any = _MISSING) -> int:
+        """An integer setting."""
+        return self._integer(key, self.setting(key, default))
+
+    def number(self, key: str, default: Any = _MISSING) -> float:
+        """A number; TensorFlow 1 wrote some of them as arrays of one."""
+        value = self.setting(key, default)
+        if isinstance(value, dict):
+            value = value.get("value")
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+            raise self.invalid(f"{key} = {value!r} is not a number")
+        return float(value)
+
+    def flag(self, key: str, default: Any = _MISSING) -> bool:
+        """A setting that is true or false."""
+        value = self.setting(key, default)
+        if not isinstance(value, bool):
+            raise self.invalid(f"{key} = {value!r} is neither true nor false")
+        return value
+
+    def string(self, key: str, default: Any = _MISSING) -> str:
+        """A text setting."""
+        value = self.setting(key, default)
+        if not isinstance(value, str):
+            raise self.invalid(f"{key} = {value!r} is not text")
+        return value
+
+    def integers(self, key: str, count: int | None = None, default: Any = _MISSING) -> tuple[int, ...]:
+        """A list of ``count`` integers; a single one stands for all of them."""
+        value = self.setting(key, default)
+        items = value if isinstance(value, list | tuple) else [value] * (count or 1)
+        if count is not None and len(items) != count:
+            raise self.invalid(f"{key} = {value!r} should have {count} numbers")
+        return tuple(self._integer(key, item) for item in items)
+
+    def sizes(self, key: str, count: int, default: Any = _MISSING) -> tuple[int, ...]:
+        """A list of ``count`` integers above 0."""
+        found = self.integers(key, count, default)
+        if min(found) < 1:
+            raise self.invalid(f"{key} = {list(found)} should be above 0")
+        return found
+
+    def pairs(self, key: str, count: int) -> tuple[tuple[int, int], ...]:
+        """Amounts before and after each of ``count`` axes: one number, one for each axis, or two for each."""
+        value = self.setting(key)
+        items = value if isinstance(value, list) else [value] * count
+        if count == 1 and len(items) == 2 and not isinstance(items[0], list):
+            items = [items]
+        if len(items) != count:
+            raise self.invalid(f"{key} = {value!r} should have {count} parts")
+        found = [(item[0], item[-1]) if isinstance(item, list) and len(item) in (1, 2) else (item, item) for item in items]
+        amounts = tuple((self._integer(key, before), self._integer(key, after)) for before, after in found)
+        if any(amount < 0 for pair in amounts for amount in pair):
+            raise self.invalid(f"{key} = {value!r} should not be negative")
+        return amounts
+
+    def axis(self, x: Value, key: str = "axis", default: Any = -1) -> int:
+        """An axis of ``x``, counted from the front."""
+        return x.type.axis(self.integer(key, default))
+
+    def axes(self, x: Value, key: str = "axis", default: Any = -1) -> tuple[int, ...]:
+        """Axes of ``x`` in ascending order, counted from the front; one number or a list."""
+        return tuple(sorted(x.type.axes(self.integers(key, None, default))))
+
+    def layout(self) -> Layout:
+        """Where ``data_format`` puts the channels."""
+        value = self.setting("data_format", None)
+        if value not in (None, "channels_last", "channels_first"):
+            raise self.invalid(f"data_format = {value!r}")
+        return Layout.NCHW if value == "channels_first" else Layout.NHWC
+
+    def finish(self) -> None:
+        """Refuses what no rule has asked for: it might change the result.
+
+        Raises:
+            UnsupportedError: with those settings and arguments.
+        """
+        settings = [
+            key
+            for key, value in self.record.settings.items()
+            # Keras adds options that are None where they are not used.
+            if value is not None
+            and key not in self._read
+            and key not in _TRAINING_ONLY
+            and not key.endswith(_TRAINING_SUFFIXES)
+        ]
+        if settings:
+            raise self.refuse(f"settings that are not understood: {', '.join(sorted(settings))}")
+        if self.record.is_operation:
+            return
+        arguments = [name for name, value in self.kwargs.items() if value not in (None, False)]
+        if arguments or any(leaf is not None and not isinstance(leaf, Value) for leaf in leaves(self.args)):
+            raise self.refuse(f"called with arguments that are not understood: {', '.join(arguments) or 'positional'}")
+
+    def _integer(self, key: str, value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= MAX_INTEGER:
+            raise self.invalid(f"{key} = {value!r} is not an integer")
+        return value
+
+    # --- weights -------------------------------------------------------------------------------------
+
+    def variables(self, shapes: Mapping[str, tuple[int, ...] | None]) -> list[Tensor]:
+        """All variables of the layer, given by name and shape in the order in which Keras creates them.
+
+        A shape of None is any shape.
+
+        Raises:
+            InvalidModelError: the file has other ones.
+        """
+        found = self._weights.of(self.record, list(shapes)) if shapes else []
+        for (name, shape), tensor in zip(shapes.items(), found, strict=True):
+            if shape is not None and tensor.shape != shape:
+                raise self.invalid(f"{name} has shape {list(tensor.shape)} in the file, and should have {list(shape)}")
+        return found
+
+    def weight(self, name: str, tensor: Tensor, dtype: DType | None = None) -> Value:
+        """A variable as a constant of the graph, in the layer's type; calls of a shared layer share it."""
+        dtype = dtype or self.dtype
+        shared = self.record.constants
+        key = f"{name}:{dtypes.name(dtype)}"
+        if key not in shared:
+            shared[key] = self.b.constant(tensor.cast(dtype), name=f"{'/'.join(self.record.trail)}/{name}")
+        return shared[key]
+
+    def cast(self, x: Value, dtype: DType) -> Value:
+        """``x`` converted, when it is not of that type."""
+        return x if x.type.dtype == dtype else self.b(Cast(to=dtype), x)
+
+
+def compute_type(policy: Any, where: str) -> DType:
+    """The type a layer computes in under a dtype policy: a name, or the object that Keras makes of it.
+
+    Raises:
+        UnsupportedError: the layer is quantized.
+        InvalidModelError: it is no policy.
+    """
+    if isinstance(policy, dict):
+        config = policy.get("config")
+        name = config.get("name") if isinstance(config, dict) else None
+        if "Quantized" in str(policy.get("class_name")) or "_from_" in str(name):
+            problem = Problem(f"quantized layers ({name})", (where,), "save the model before it is quantized")
+            raise UnsupportedError(problem.what, problems=[problem])
+        policy = name
+    if policy is None:
+        return dtypes.F32
+    return element_type(policy.removeprefix("mixed_") if isinstance(policy, str) else policy, where)
+
+
+def _no_layers(item: Any, x: Value) -> Value:
+    raise AssertionError("the converter sets this")

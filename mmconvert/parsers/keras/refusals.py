@@ -1,0 +1,25 @@
+"""What a user can do about layers that have no rule."""
+
+from __future__ import annotations
+
+from mmconvert.parsers.keras.source import Record
+
+_CODE = "its Python code lies in the file and is not run; use built-in layers or keras.ops instead, and save again"
+_CUSTOM = "the file does not hold the code of custom classes; build the model of built-in layers, and save again"
+_MASKS = "leave the masking to the first layer that needs it, or cut the padding off before the model"
+_TEXT = "strings are not tensors; do this step outside of the model"
+
+_HINTS = {
+    "Lambda": _CODE,
+    "Masking": _MASKS,
+    "StringLookup": _TEXT,
+    "TextVectorization": _TEXT,
+    "Hashing": _TEXT,
+    "TFOpLambda": "save the model with Keras 3, which writes such functions as operations",
+    "SlicingOpLambda": "save the model with Keras 3, which writes such functions as operations",
+}
+
+
+def hint_for(layer: Record) -> str:
+    """Advice on a layer that cannot be converted, empty when there is none."""
+    return _CUSTOM if layer.is_custom else _HINTS.get(layer.kind, "")

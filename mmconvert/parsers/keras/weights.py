@@ -1,0 +1,141 @@
+"""Finds the variables of a layer in the two layouts of Keras files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from mmconvert.errors import InvalidModelError
+from mmconvert.parsers.keras.hdf5 import Group
+from mmconvert.parsers.keras.source import Record
+from mmconvert.tensors import Tensor
+
+
+class Weights(Protocol):
+    """The variables of a file."""
+
+    def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
+        """The variables of ``layer``, whose ``names`` stand in the order in which Keras creates them.
+
+        Raises:
+            InvalidModelError: the file has none, or others.
+        """
+        ...
+
+
+class ArchiveWeights:
+    """`model.weights.h5`: variables lie under ``layers/<class>_<count>/vars`` by number.
+
+    Keras 3.15 also notes the layer's name at each group, which settles it when the count does not.
+    """
+
+    def __init__(self, root: Group, layers: Iterable[Record]) -> None:
+        """
+        Args:
+            root: the HDF5 file.
+            layers: all layers of the model, those of models inside it as well.
+        """
+        self._root = root
+        self._named: dict[str, dict[str, Group]] = {}
+        self._places: dict[tuple[str, str], list[str]] = {}
+        for layer in layers:
+            self._places.setdefault((layer.kind, layer.name), []).append(layer.key)
+
+    def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
+        """See ``Weights.of``."""
+        group = self._find(layer)
+        if group is None:
+            raise InvalidModelError(f"the file has no weights for {layer.place}", where=self._root.where)
+        found = group.names()
+        if len(found) != len(names):
+            raise InvalidModelError(
+                f"{layer.place} has {len(names)} variables ({', '.join(names)}), and the file {len(found)} for it",
+                where=group.where,
+            )
+        return [group.tensor(str(index)) for index in range(len(names))]
+
+    def _find(self, layer: Record) -> Group | None:
+        # A layer that stands in two models is stored once, where Keras met it first.
+        keys = [layer.key, *self._places.get((layer.kind, layer.name), ())]
+        groups = [group for key in keys if (group := self._at(key, layer.name)) is not None]
+        return next((group for group in groups if group.names()), groups[0] if groups else None)
+
+    def _at(self, key: str, name: str) -> Group | None:
+        group = self._variables(key)
+        if group is None or group.text("name") in (None, name):
+            return group
+        return self._siblings(key).get(name)
+
+    def _variables(self, key: str) -> Group | None:
+        group = self._root.group(f"{key}vars")
+        if group is None:
+            # So named by the Keras of TensorFlow 2.12.
+            group = self._root.group(f"{key}vars".replace("layers/", "_layer_checkpoint_dependencies/"))
+        return group
+
+    def _siblings(self, key: str) -> dict[str, Group]:
+        """The groups beside ``key`` by the names that they note."""
+        parent = key[: key.rstrip("/").rfind("/") + 1]
+        if parent not in self._named:
+            container = self._root.group(parent)
+            names = container.names() if container is not None else []
+            groups = [self._root.group(f"{parent}{name}/vars") for name in names]
+            self._named[parent] = {group.text("name") or "": group for group in groups if group is not None}
+        return self._named[parent]
+
+
+class LegacyWeights:
+    """`model_weights` of an `.h5` file: each outermost layer lists the names of all variables in it."""
+
+    def __init__(self, root: Group) -> None:
+        self._root = root
+        self._listed: dict[str, list[str]] = {}
+
+    def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
+        """See ``Weights.of``."""
+        outermost = layer.trail[0]
+        group = self._root.group(outermost)
+        if group is None:
+            raise InvalidModelError(f"the file has no weights for {layer.place}", where=self._root.where)
+        if outermost not in self._listed:
+            self._listed[outermost] = group.texts("weight_names") or []
+        paths = _own(layer, self._listed[outermost], group.where)
+        by_name = {_variable(path): path for path in paths}
+        if set(by_name) >= set(names):
+            return [group.tensor(by_name[name]) for name in names]
+        if len(paths) == len(names):
+            return [group.tensor(path) for path in paths]
+        raise InvalidModelError(
+            f"{layer.place} has the variables {', '.join(names)}, and the file {', '.join(paths) or 'none'} for it",
+            where=group.where,
+        )
+
+
+def _variable(path: str) -> str:
+    """``conv/kernel:0`` -> ``kernel``."""
+    return path.rpartition("/")[2].partition(":")[0]
+
+
+def _own(layer: Record, paths: list[str], where: str) -> list[str]:
+    """Those of ``paths`` that are variables of ``layer``: the ones that agree longest with where it stands."""
+    trail = "/".join(layer.trail).split("/")
+    scores = {path: _agreement(path.split("/")[:-1], trail) for path in paths}
+    best = max(scores.values(), default=0)
+    if best == 0:
+        # The names may be anything where the group belongs to the layer alone.
+        return paths if len(layer.trail) == 1 else []
+    own = [path for path in paths if scores[path] == best]
+    if len({path.rpartition("/")[0] for path in own}) > 1:
+        raise InvalidModelError(
+            f"the weights of {layer.place} are ambiguous", where=where, hint="save the model as .keras"
+        )
+    return own
+
+
+def _agreement(path: Sequence[str], trail: Sequence[str]) -> int:
+    count = 0
+    for left, right in zip(reversed(path), reversed(trail), strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

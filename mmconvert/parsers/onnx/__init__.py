@@ -1,0 +1,36 @@
+"""ONNX: opset 7 and newer, weights memory-mapped from the file or from the files beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmconvert.errors import InvalidModelError
+from mmconvert.ir.model import Module
+from mmconvert.parsers.onnx import sniffing
+
+
+def sniff(path: Path, head: bytes) -> bool:
+    """True when ``head``, the first bytes of ``path``, are the beginning of an ONNX model."""
+    return sniffing.is_model(head, named=path.suffix.lower() == ".onnx")
+
+
+def load(path: Path) -> Module:
+    """Reads an ONNX model.
+
+    Args:
+        path: the file; external data is looked for in its folder, and nowhere else.
+
+    Raises:
+        UsageError: the file cannot be read.
+        UnsupportedError: with everything in the model that cannot be represented.
+        InvalidModelError: the file is damaged, or the model is not valid.
+    """
+    from mmconvert.parsers.onnx.convert import Converter
+    from mmconvert.parsers.onnx.reader import open_model
+    from mmconvert.parsers.onnx.table import RULES
+
+    try:
+        return Converter(open_model(path), RULES).convert()
+    except (ArithmeticError, ValueError, RecursionError, MemoryError) as error:
+        # Bytes that are a valid message may still hold numbers that no model has.
+        raise InvalidModelError(f"the file is damaged: {error}", where=str(path)) from error

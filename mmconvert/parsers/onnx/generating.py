@@ -1,0 +1,140 @@
+"""ONNX rules for values that come from nowhere: constants, ranges and masks; and Dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
+from mmconvert.ir import dims, ops
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.dims import Extent
+from mmconvert.ir.graph import Value
+from mmconvert.parsers.onnx.elementwise import cast
+from mmconvert.parsers.onnx.source import Source
+from mmconvert.rules import Rules
+
+rule: Rules[str] = Rules("ONNX")
+
+
+@rule("Constant")
+def constant(n: Source, b: Builder) -> Value:
+    tensor = n.tensor("value")
+    if tensor is not None:
+        return b.constant(tensor)
+    data: Any
+    if n.given("value_float") or n.given("value_floats"):
+        data = n.real("value_float") if n.given("value_float") else n.reals("value_floats")
+        return b.constant(np.array(data, np.float32))
+    if n.given("value_int") or n.given("value_ints"):
+        data = n.integer("value_int") if n.given("value_int") else n.integers("value_ints")
+        return b.constant(np.array(data, np.int64))
+    for name, what in {
+        "sparse_value": "a sparse tensor",
+        "value_string": "a string",
+        "value_strings": "strings",
+    }.items():
+        if n.given(name):
+            n.ignore(name)
+            raise n.unsupported(f"of {what}")
+    raise n.invalid("it has no value")
+
+
+@rule("ConstantOfShape")
+def constant_of_shape(n: Source, b: Builder) -> Value:
+    wanted, value, dtype = n.extents(0, "a shape"), n.tensor("value"), dtypes.F32
+    if any(isinstance(extent, int) and extent < 0 for extent in wanted):
+        raise n.invalid(f"an extent is negative: {list(wanted)}")
+    number: bool | int | float = 0.0
+    if value is not None:
+        if value.size != 1 or value.dtype.kind == "c":
+            raise n.invalid(f"its value must be one number, not {list(value.shape)}")
+        dtype, number = value.dtype, _number(value.numpy(), value.dtype)
+    return b(ops.Fill(shape=wanted, value=number, dtype=dtype))
+
+
+def _number(array: Any, dtype: DType) -> bool | int | float:
+    element = array.reshape(-1)[0]
+    if dtype == dtypes.BOOL:
+        return bool(element)
+    return int(element) if dtypes.is_integer(dtype) else float(element)
+
+
+@rule("Range")
+def range_(n: Source, b: Builder) -> Value:
+    n.ignore("stash_type")  # the precision of the running sum; we multiply instead
+    bounds = [_scalar(n, b, index) for index in range(3)]
+    return b(ops.Range(size=_count(n)), *bounds)
+
+
+def _scalar(n: Source, b: Builder, index: int) -> Value:
+    """Operand ``index`` as a scalar; some exporters give it one axis."""
+    x = n.operand(index)
+    return x if x.type.rank == 0 else b(ops.Reshape(shape=()), x)
+
+
+def _count(n: Source) -> Extent:
+    if dtypes.is_float(n.operand(0).type.dtype):
+        start, limit, delta = (float(n.scalar(i, "a bound")) for i in range(3))
+        if delta == 0 or not all(map(math.isfinite, (start, limit, delta))):
+            raise n.invalid(f"there is no range from {start} to {limit} by {delta}")
+        return max(math.ceil((limit - start) / delta), 0)
+    first, last, step = (n.extent(i, "a bound") for i in range(3))
+    if step == 0:
+        raise n.invalid("its step is 0")
+    if not isinstance(step, int):
+        raise n.unsupported("a step computed while the model runs")
+    span = last - first if step > 0 else first - last
+    count = dims.ceildiv(span, abs(step))
+    return max(count, 0) if isinstance(count, int) else count
+
+
+@rule("OneHot")
+def one_hot(n: Source, b: Builder) -> Value:
+    indices, values = n.operand(0), n.operand(2)
+    if dtypes.is_integer(n.operand(1).type.dtype):
+        depth = n.extent(1, "a depth")
+    else:
+        depth = int(n.scalar(1, "a depth"))
+    if not dtypes.is_integer(indices.type.dtype):
+        indices = cast(b, indices, dtypes.I64)
+    axis = indices.type.with_shape((*indices.type.shape, 1)).axis(n.integer("axis", -1))
+    off, on = (b(ops.Gather(axis=0), values, np.array(i, np.int64)) for i in (0, 1))
+    return b(ops.OneHot(depth=depth, axis=axis), indices, off, on)
+
+
+@rule("EyeLike")
+def eye_like(n: Source, b: Builder) -> Value:
+    x, k = n.operand(0), n.integer("k", 0)
+    dtype = n.dtype("dtype", x.type.dtype)
+    ones = b(ops.Fill(shape=x.type.require_rank(2).shape, value=1, dtype=dtype))
+    return b(ops.Trilu(k=k, upper=False), b(ops.Trilu(k=k, upper=True), ones))
+
+
+@rule("Trilu")
+def trilu(n: Source, b: Builder) -> Value:
+    k = int(n.scalar(1, "a diagonal")) if n.has(1) else 0
+    return b(ops.Trilu(k=k, upper=n.flag("upper", True)), n.operand(0))
+
+
+@rule("NonZero")
+def non_zero(n: Source, b: Builder) -> Value:
+    count = n.context.symbols.fresh(f"{n.origin.name}_count")
+    return b(ops.NonZero(count=count), n.operand(0))
+
+
+@rule("Dropout")
+def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
+    """Nothing is dropped outside of training; the mask then keeps everything."""
+    x = n.operand(0)
+    n.ignore("ratio", "seed")
+    if n.has(2) and bool(n.scalar(2, "training_mode")):
+        raise n.unsupported("in training mode", hint="export the model for inference")
+    if not n.wants(1):
+        return (b(ops.Identity(), x),)
+    if n.version < 12:
+        raise n.unsupported("with its mask")
+    return b(ops.Identity(), x), b(ops.Fill(shape=x.type.shape, value=True, dtype=dtypes.BOOL))

@@ -1,0 +1,146 @@
+"""ONNX rules that pick and put elements by position; and Pad."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mmconvert.ir import ops
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.dims import Dim, Extent
+from mmconvert.ir.graph import Value
+from mmconvert.ir.slicing import normalize_slice
+from mmconvert.ir.types import Shape
+from mmconvert.parsers.onnx.source import Source
+from mmconvert.rules import Rules
+
+rule: Rules[str] = Rules("ONNX")
+
+
+@rule("Slice")
+def slice_1(n: Source, b: Builder) -> Value:
+    starts, ends = n.integers("starts"), n.integers("ends")
+    return _slice(n, b, starts, ends, n.integers("axes", tuple(range(len(starts)))), (1,) * len(starts))
+
+
+@rule("Slice", since=10)
+def slice_10(n: Source, b: Builder) -> Value:
+    starts, ends = n.extents(1, "starts"), n.extents(2, "ends")
+    axes = n.integers_of(3, "axes") if n.has(3) else tuple(range(len(starts)))
+    steps = n.integers_of(4, "steps") if n.has(4) else (1,) * len(starts)
+    return _slice(n, b, starts, ends, axes, steps)
+
+
+def _slice(
+    n: Source, b: Builder, starts: Shape, ends: Shape, axes: tuple[int, ...], steps: tuple[int, ...]
+) -> Value:
+    x = n.operand(0)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise n.invalid("starts, ends, axes and steps are not equally many")
+    axes = x.type.axes(axes)
+    found = [
+        normalize_slice(x.type.shape[axis], start, end, step)
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
+    ]
+    first, sizes = tuple(start for start, _ in found), tuple(size for _, size in found)
+    return b(ops.Slice(axes=axes, starts=first, sizes=sizes, steps=steps), x)
+
+
+@rule("Gather")
+def gather(n: Source, b: Builder) -> Value:
+    x = n.operand(0)
+    return b(ops.Gather(axis=x.type.axis(n.integer("axis", 0))), x, n.operand(1))
+
+
+@rule("GatherElements")
+def gather_elements(n: Source, b: Builder) -> Value:
+    x = n.operand(0)
+    return b(ops.GatherElements(axis=x.type.axis(n.integer("axis", 0))), x, n.operand(1))
+
+
+@rule("GatherND")
+def gather_nd(n: Source, b: Builder) -> Value:
+    return b(ops.GatherND(batch_dims=n.integer("batch_dims", 0)), n.operand(0), n.operand(1))
+
+
+@rule("Compress")
+def compress(n: Source, b: Builder) -> Value:
+    """The slices for which the condition holds: how many they are, only the data tell."""
+    x, condition = n.operand(0), n.operand(1)
+    if n.given("axis"):
+        axis = x.type.axis(n.integer("axis"))
+    else:
+        x, axis = b(ops.Reshape(shape=(x.type.size,)), x), 0
+    count = n.context.symbols.fresh(f"{n.origin.name}_count")
+    positions = b(ops.NonZero(count=count), condition)
+    return b(ops.Gather(axis=axis), x, b(ops.Squeeze(axes=(0,)), positions))
+
+
+@rule("Scatter", "ScatterElements")
+def scatter_elements(n: Source, b: Builder) -> Value:
+    x = n.operand(0)
+    op = ops.ScatterElements(axis=x.type.axis(n.integer("axis", 0)), reduction=_reduction(n))
+    return b(op, x, n.operand(1), n.operand(2))
+
+
+@rule("ScatterND")
+def scatter_nd(n: Source, b: Builder) -> Value:
+    return b(ops.ScatterND(reduction=_reduction(n)), n.operand(0), n.operand(1), n.operand(2))
+
+
+def _reduction(n: Source) -> Literal["none", "add", "mul", "max", "min"]:
+    match n.choice("reduction", "none", "none", "add", "mul", "max", "min"):
+        case "add" | "mul" | "max" | "min" as name:
+            return name
+    return "none"
+
+
+@rule("Pad")
+def pad_2(n: Source, b: Builder) -> Value:
+    return _pad(n, b, n.integers("pads"), n.real("value", 0.0), None)
+
+
+@rule("Pad", since=11)
+def pad_11(n: Source, b: Builder) -> Value:
+    value = n.scalar(2, "a padding value") if n.has(2) else 0.0
+    axes = n.integers_of(3, "axes") if n.has(3) else None
+    if float(value) != value and value == value:
+        raise n.unsupported(f"with {value}, which has too many digits")
+    return _pad(n, b, n.extents(1, "pads"), float(value), axes)
+
+
+def _pad(n: Source, b: Builder, flat: Shape, value: float, axes: tuple[int, ...] | None) -> Value:
+    x = n.operand(0)
+    axes = tuple(range(x.type.rank)) if axes is None else x.type.axes(axes)
+    if len(flat) != 2 * len(axes):
+        raise n.invalid(f"{len(flat)} pads for {len(axes)} axes")
+    pads: list[tuple[Extent, Extent]] = [(0, 0)] * x.type.rank
+    for axis, before, after in zip(axes, flat[: len(axes)], flat[len(axes) :], strict=True):
+        pads[axis] = before, after
+    mode = _mode(n)
+    if any(isinstance(e, Dim) for pair in pads for e in pair) and mode != "constant":
+        raise n.unsupported(f"mode={mode!r} with pads that are not known before the model runs")
+    return b(ops.Pad(pads=tuple(pads), mode=mode, value=value), x)
+
+
+@rule("CenterCropPad")
+def center_crop_pad(n: Source, b: Builder) -> Value:
+    """Cut or filled to a size around the middle; an odd element is lost, or added, at the back."""
+    x, wanted = n.operand(0), n.extents(1, "a shape")
+    axes = x.type.axes(n.integers("axes", tuple(range(x.type.rank))))
+    if len(wanted) != len(axes):
+        raise n.invalid(f"{len(wanted)} extents for {len(axes)} axes")
+    pads: list[tuple[Extent, Extent]] = [(0, 0)] * x.type.rank
+    for axis, want in zip(axes, wanted, strict=True):
+        more = want - x.type.shape[axis]
+        if not isinstance(more, int):
+            raise n.unsupported("of an axis of unknown size", hint="give the input a fixed size")
+        before = int(more / 2)  # towards 0, unlike //
+        pads[axis] = before, more - before
+    return b(ops.Pad(pads=tuple(pads), mode="constant"), x)
+
+
+def _mode(n: Source) -> Literal["constant", "reflect", "edge", "wrap"]:
+    match n.choice("mode", "constant", "constant", "reflect", "edge", "wrap"):
+        case "reflect" | "edge" | "wrap" as name:
+            return name
+    return "constant"

@@ -1,0 +1,144 @@
+"""An ``.onnx`` file, opened: its graph as a small protobuf message, its weights left where they are.
+
+The file is mapped and walked field by field. Initializers, and the large tensors among the attributes of
+nodes, become lazy tensors over the map; everything else is put together again as a ModelProto without
+weights, which the ``onnx`` package parses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from onnx import ModelProto
+
+from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
+from mmconvert.files import map_file
+from mmconvert.parsers.onnx import tensors, wire
+from mmconvert.parsers.onnx.external import Folder
+from mmconvert.tensors import Tensor
+
+_GRAPH, _TRAINING_INFO = 7, 20  # of ModelProto
+_NODE, _INITIALIZER, _VALUE_INFO = 1, 5, 13  # of GraphProto
+_DOC_STRINGS = {"model": 6, "graph": 10, "node": 6}
+_SPARSE_INITIALIZER = 15
+_ATTRIBUTE = 5  # of NodeProto
+_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR = 1, 5  # of AttributeProto
+
+LARGE = 4096
+"""A node of more bytes than this is searched for tensors that need not be copied."""
+
+
+@dataclass(slots=True)
+class ModelFile:
+    """An opened file.
+
+    Attributes:
+        path: where it is.
+        folder: where its other files may lie.
+        proto: the model without initializers.
+        initializers: the weights by name, in the order of the file.
+        attributes: the large tensors among the attributes of nodes: number of the node -> name -> tensor.
+        refused: the names of the initializers that cannot be represented.
+        problems: why they cannot.
+    """
+
+    path: Path
+    folder: Folder
+    proto: ModelProto
+    initializers: dict[str, Tensor]
+    attributes: dict[int, dict[str, Tensor]]
+    refused: set[str]
+    problems: list[Problem]
+
+
+@dataclass(slots=True)
+class _Scan:
+    data: memoryview
+    folder: Folder
+    initializers: dict[str, Tensor] = field(default_factory=dict)
+    attributes: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    nodes: int = 0
+
+
+def open_model(path: Path) -> ModelFile:
+    """Opens a file; no weight is read, and only the graph is held in memory.
+
+    Raises:
+        UsageError: the file cannot be read.
+        InvalidModelError: it is no ONNX model, or a tensor in it does not fit its size.
+    """
+    scan = _Scan(map_file(path), Folder(path.parent))
+    small = b"".join(_model(scan))
+    try:
+        proto = ModelProto.FromString(small)
+    except DecodeError as error:
+        raise InvalidModelError("the file is no ONNX model, or it is damaged", where=str(path)) from error
+    return ModelFile(
+        path, scan.folder, proto, scan.initializers, scan.attributes, scan.refused, scan.problems
+    )
+
+
+def _model(scan: _Scan) -> Iterator[bytes | memoryview]:
+    for f in wire.fields(scan.data, 0, len(scan.data)):
+        if f.number == _GRAPH and f.kind == wire.BYTES:
+            # The parts of a field that is there twice are merged, as protobuf does.
+            yield wire.encode_bytes(_GRAPH, b"".join(_graph(scan, f)))
+        elif f.number not in (_TRAINING_INFO, _DOC_STRINGS["model"]):
+            yield scan.data[f.start : f.end]
+
+
+def _graph(scan: _Scan, graph: wire.Field) -> Iterator[bytes | memoryview]:
+    for f in wire.fields(scan.data, graph.begin, graph.end):
+        if f.number == _INITIALIZER and f.kind == wire.BYTES:
+            _initializer(scan, f)
+        elif f.number == _SPARSE_INITIALIZER:
+            scan.problems.append(Problem("sparse initializers", (), "store them as dense tensors"))
+        elif f.number == _NODE and f.kind == wire.BYTES:
+            yield _node(scan, f) if f.end - f.begin > LARGE else scan.data[f.start : f.end]
+            scan.nodes += 1
+        elif f.number not in (_VALUE_INFO, _DOC_STRINGS["graph"]):
+            yield scan.data[f.start : f.end]
+
+
+def _initializer(scan: _Scan, f: wire.Field) -> None:
+    record = tensors.scan(scan.data, f.begin, f.end)
+    if record.name in scan.initializers or record.name in scan.refused:
+        raise InvalidModelError("two initializers have this name", where=record.where)
+    try:
+        scan.initializers[record.name] = tensors.tensor_of(record, scan.data, scan.folder)
+    except UnsupportedError as error:
+        scan.refused.add(record.name)
+        scan.problems.append(Problem(error.message, (error.where,), error.hint))
+
+
+def _node(scan: _Scan, node: wire.Field) -> bytes:
+    """The node without its large tensors, which are noted under its number."""
+    parts: list[bytes | memoryview] = []
+    for f in wire.fields(scan.data, node.begin, node.end):
+        if f.number == _ATTRIBUTE and f.kind == wire.BYTES and f.end - f.begin > LARGE:
+            parts.append(wire.encode_bytes(_ATTRIBUTE, _attribute(scan, f)))
+        elif f.number != _DOC_STRINGS["node"]:
+            parts.append(scan.data[f.start : f.end])
+    return wire.encode_bytes(_NODE, b"".join(parts))
+
+
+def _attribute(scan: _Scan, attribute: wire.Field) -> bytes:
+    found = list(wire.fields(scan.data, attribute.begin, attribute.end))
+    names = [
+        tensors.text(scan.data, f) for f in found if f.number == _ATTRIBUTE_NAME and f.kind == wire.BYTES
+    ]
+    values = [f for f in found if f.number == _ATTRIBUTE_TENSOR and f.kind == wire.BYTES]
+    if len(names) != 1 or len(values) != 1:
+        return bytes(scan.data[attribute.begin : attribute.end])
+    try:
+        _, tensor = tensors.read(scan.data, values[0].begin, values[0].end, scan.folder)
+    except UnsupportedError as error:
+        scan.problems.append(Problem(error.message, (f"attribute {names[0]!r}",), error.hint))
+    else:
+        scan.attributes.setdefault(scan.nodes, {})[names[0]] = tensor
+    return b"".join(scan.data[f.start : f.end] for f in found if f is not values[0])

@@ -1,0 +1,253 @@
+"""A typed view of one node of the file: operands and attributes by name, and nothing left unread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from onnx import AttributeProto, NodeProto
+
+from mmconvert.dtypes import DType
+from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
+from mmconvert.ir.dims import Extent
+from mmconvert.ir.graph import Origin, Value
+from mmconvert.parsers.onnx import tensors
+from mmconvert.parsers.onnx.constants import Constants
+from mmconvert.parsers.onnx.external import Folder
+from mmconvert.parsers.onnx.symbols import Symbols
+from mmconvert.tensors import Array, Tensor
+
+T = TypeVar("T")
+
+_COMPUTED = "simplify the model so that this becomes constant, or export it with fixed sizes"
+
+
+@dataclass(slots=True)
+class Context:
+    """What the nodes of a file share.
+
+    Attributes:
+        file: the name of the file.
+        folder: where tensors of attributes may lie.
+        symbols: the names of unknown extents.
+        constants: what is known of computed values.
+        values: the IR value behind each name.
+        problems: everything that cannot be represented, so far.
+    """
+
+    file: str
+    folder: Folder | None = None
+    symbols: Symbols = field(default_factory=Symbols)
+    constants: Constants = field(default_factory=Constants)
+    values: dict[str, Value] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class Source:
+    """One node: hands out operands and attributes, and remembers which attributes were asked for."""
+
+    def __init__(
+        self, proto: NodeProto, version: int, context: Context, large: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """
+        Args:
+            proto: the node.
+            version: the operator set's version that holds for it.
+            context: what it shares with the other nodes.
+            large: its tensor attributes that were left in the file.
+        """
+        self.version, self.context = version, context
+        self.kind = proto.op_type
+        self.inputs, self.outputs = tuple(proto.input), tuple(proto.output)
+        self.origin = Origin(proto.name or next(filter(None, self.outputs), ""), self.kind, context.file)
+        self.where = str(self.origin)
+        self._large = dict(large or {})
+        self._attributes: dict[str, AttributeProto] = {}
+        for attribute in proto.attribute:
+            if attribute.name in self._attributes:
+                raise self.invalid(f"the attribute {attribute.name} is there twice")
+            self._attributes[attribute.name] = attribute
+
+    # --- errors --------------------------------------------------------------------------------------
+
+    def invalid(self, message: str) -> InvalidModelError:
+        """The error that this node is not valid ONNX."""
+        return InvalidModelError(message, where=self.where)
+
+    def unsupported(self, message: str, hint: str = "") -> UnsupportedError:
+        """The error that this node is valid, and cannot be represented."""
+        return UnsupportedError(f"{self.kind}: {message}", where=self.where, hint=hint)
+
+    def finish(self) -> None:
+        """Refuses what no rule has read.
+
+        Raises:
+            UnsupportedError: an attribute was never asked for.
+        """
+        if self._attributes:
+            names = ", ".join(sorted(self._attributes))
+            raise self.unsupported(f"attributes not understood: {names}")
+
+    # --- operands ------------------------------------------------------------------------------------
+
+    def has(self, index: int) -> bool:
+        """True when operand ``index`` is there."""
+        return index < len(self.inputs) and self.inputs[index] != ""
+
+    def wants(self, index: int) -> bool:
+        """True when output ``index`` is asked for."""
+        return index < len(self.outputs) and self.outputs[index] != ""
+
+    def operand(self, index: int) -> Value:
+        """Operand ``index``.
+
+        Raises:
+            InvalidModelError: it is missing.
+        """
+        if not self.has(index):
+            raise self.invalid(f"operand {index} is missing")
+        return self.context.values[self.inputs[index]]
+
+    def optional(self, index: int) -> Value | None:
+        """Operand ``index``, or None when it was left out."""
+        return self.operand(index) if self.has(index) else None
+
+    def operands(self) -> list[Value]:
+        """All operands of an operator that takes any number, at least one."""
+        return [self.operand(index) for index in range(max(1, len(self.inputs)))]
+
+    def known(self, index: int) -> Array | None:
+        """The elements of operand ``index`` when they follow from constants, else None."""
+        return self.context.constants.array(self.operand(index))
+
+    def array(self, index: int, what: str) -> Array:
+        """The elements of operand ``index``, which must follow from constants.
+
+        Raises:
+            UnsupportedError: they are computed while the model runs; ``what`` names the operand.
+        """
+        array = self.known(index)
+        if array is None:
+            raise self.unsupported(f"{what} computed while the model runs", hint=_COMPUTED)
+        return array
+
+    def scalar(self, index: int, what: str) -> bool | int | float:
+        """The only element of operand ``index``; raises as ``array`` does."""
+        array = self.array(index, what)
+        if array.size != 1 or array.dtype.kind == "c":
+            raise self.invalid(f"{what} must be one number")
+        element: bool | int | float = array.astype(_wide(array.dtype)).reshape(-1)[0].item()
+        return element
+
+    def integers_of(self, index: int, what: str) -> tuple[int, ...]:
+        """The elements of operand ``index`` as integers; raises as ``array`` does."""
+        array = self.array(index, what)
+        if array.dtype.kind not in "iu" or array.ndim > 1:
+            raise self.invalid(f"{what} must be a list of integers")
+        return tuple(int(v) for v in array.reshape(-1))
+
+    def extents(self, index: int, what: str) -> tuple[Extent, ...]:
+        """The elements of operand ``index`` as extents, which may be symbolic.
+
+        Raises:
+            UnsupportedError: they are not known before the model runs; ``what`` names the operand.
+        """
+        known = self.operand(index).extents
+        return self.integers_of(index, what) if known is None else known
+
+    def extent(self, index: int, what: str) -> Extent:
+        """The only element of operand ``index`` as an extent; raises as ``extents`` does."""
+        extents = self.extents(index, what)
+        if len(extents) != 1:
+            raise self.invalid(f"{what} must be one number")
+        return extents[0]
+
+    # --- attributes ----------------------------------------------------------------------------------
+
+    def _take(self, name: str, *kinds: int) -> AttributeProto | None:
+        attribute = self._attributes.pop(name, None)
+        if attribute is not None and attribute.ref_attr_name:
+            raise self.unsupported(f"{name} refers to an attribute of a function")
+        if attribute is not None and attribute.type not in kinds:
+            raise self.invalid(f"the attribute {name} has the wrong type")
+        return attribute
+
+    def given(self, name: str) -> bool:
+        """True when the attribute is there and has not been read yet."""
+        return name in self._attributes
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """An integer attribute; without a default it must be there."""
+        attribute = self._take(name, AttributeProto.INT)
+        return self._default(name, default) if attribute is None else int(attribute.i)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """An integer attribute that is 0 or 1."""
+        return self.integer(name, int(default)) != 0
+
+    def integers(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
+        """A list of integers."""
+        attribute = self._take(name, AttributeProto.INTS)
+        return tuple(self._default(name, default) if attribute is None else attribute.ints)
+
+    def real(self, name: str, default: float | None = None) -> float:
+        """A floating-point attribute."""
+        attribute = self._take(name, AttributeProto.FLOAT)
+        return self._default(name, default) if attribute is None else float(attribute.f)
+
+    def reals(self, name: str, default: Sequence[float] | None = None) -> tuple[float, ...]:
+        """A list of floating-point numbers."""
+        attribute = self._take(name, AttributeProto.FLOATS)
+        return tuple(self._default(name, default) if attribute is None else attribute.floats)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A string attribute."""
+        attribute = self._take(name, AttributeProto.STRING)
+        if attribute is None:
+            return self._default(name, default)
+        return attribute.s.decode("utf-8", "replace")
+
+    def choice(self, name: str, default: str | None, *options: str) -> str:
+        """A string attribute that is one of ``options``."""
+        value = self.text(name, default)
+        if value not in options:
+            raise self.unsupported(f"{name}={value!r}", hint=f"known are {', '.join(options)}")
+        return value
+
+    def tensor(self, name: str) -> Tensor | None:
+        """A tensor attribute, or None."""
+        attribute = self._take(name, AttributeProto.TENSOR)
+        if attribute is None:
+            return None
+        if name in self._large:
+            return self._large[name]
+        data = attribute.t.SerializeToString()
+        try:
+            return tensors.read(data, 0, len(data), self.context.folder)[1]
+        except InvalidModelError as error:
+            raise self.invalid(f"{name}: {error.message}") from error
+        except UnsupportedError as error:
+            raise self.unsupported(f"{name}: {error.message}") from error
+
+    def dtype(self, name: str, default: DType | None = None) -> DType:
+        """An attribute that is the number of an element type."""
+        if default is not None and not self.given(name):
+            return default
+        return tensors.dtype_of(self.integer(name), self.where)
+
+    def ignore(self, *names: str) -> None:
+        """Reads attributes that say nothing about what the operator computes."""
+        for name in names:
+            self._attributes.pop(name, None)
+
+    def _default(self, name: str, default: T | None) -> T:
+        if default is None:
+            raise self.invalid(f"the attribute {name} is missing")
+        return default
+
+
+def _wide(dtype: DType) -> DType:
+    """The NumPy type that holds any element of ``dtype`` exactly."""
+    return dtype if dtype.kind in "iub" else np.dtype(np.float64)

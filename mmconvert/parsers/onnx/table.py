@@ -1,0 +1,32 @@
+"""The rules of all families in one table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mmconvert.parsers.onnx import (
+    activation,
+    elementwise,
+    generating,
+    indexing,
+    matmul,
+    norm,
+    reduce,
+    resize,
+    shaping,
+    windows,
+)
+from mmconvert.rules import Rules
+
+RULES: Final[Rules[str]] = Rules.merge(
+    elementwise.rule,
+    activation.rule,
+    windows.rule,
+    norm.rule,
+    reduce.rule,
+    matmul.rule,
+    shaping.rule,
+    generating.rule,
+    indexing.rule,
+    resize.rule,
+)

@@ -1,0 +1,77 @@
+"""Evaluates what depends on constants alone, and shape arithmetic that comes out as numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.op import ControlOp, Op
+from mmconvert.ir.types import Array
+from mmconvert.passes.outcome import Outcome
+from mmconvert.tensors import Tensor
+
+EAGER = 1 << 16
+"""Results of at most this many bytes are computed at once; larger ones when somebody reads them."""
+
+GROWTH = 1 << 20
+"""Results that are this many bytes larger than their operands are left to the target to compute."""
+
+
+def fold_constants(graph: Graph) -> Outcome:
+    """Replaces nodes whose operands are all constant, and integers that follow from known shapes.
+
+    ::
+
+        %1 = Transpose(%w0) {perm=(1,0)}    →    %2 = MatMul(x, %w1)
+        %2 = MatMul(x, %1)
+
+    A large result stays lazy: it is computed when it is read, so folding holds no second copy of the weights.
+
+    Declines when: an operator has sub-graphs; the result would be much larger than what it is made of.
+    """
+    outcome = Outcome()
+    for node in graph:
+        tensors = _fold(node, outcome)
+        if tensors is None:
+            continue
+        for value, tensor in zip(node.outputs, tensors, strict=True):
+            graph.replace_uses(value, graph.constant(tensor, value.name))
+        graph.remove(node)
+        outcome.done += 1
+    return outcome
+
+
+def _fold(node: Node[Op], outcome: Outcome) -> list[Tensor] | None:
+    if len(node.outputs) == 1 and (known := _content(node.output)) is not None:
+        return [Tensor.of(known)]
+    if isinstance(node.op, ControlOp) or not all(v is None or v.constant is not None for v in node.inputs):
+        return None
+    if not all(v.type.is_static for v in node.outputs):
+        return None
+    operands = [None if v is None else v.constant for v in node.inputs]
+    made = sum(math.prod(v.type.static_shape) * v.type.dtype.itemsize for v in node.outputs)
+    if made > GROWTH + sum(t.nbytes for t in operands if t is not None):
+        outcome.decline(node, "the result is much larger than its operands")
+        return None
+    if made > EAGER and len(node.outputs) == 1:
+        return [_lazy(node.op, operands, node.output)]
+    return [Tensor.of(np.ascontiguousarray(a).reshape(a.shape)) for a in _evaluate(node.op, operands)]
+
+
+def _content(value: Value) -> Array | None:
+    content = value.content
+    if content is None or not all(isinstance(e, int) for e in content.reshape(-1)):
+        return None
+    return content.astype(value.type.dtype)
+
+
+def _lazy(op: Op, operands: list[Tensor | None], value: Value) -> Tensor:
+    return Tensor(value.type.dtype, value.type.static_shape, lambda: _evaluate(op, operands)[0])
+
+
+def _evaluate(op: Op, operands: list[Tensor | None]) -> tuple[Array, ...]:
+    with np.errstate(all="ignore"):
+        result = op.evaluate(*(None if t is None else t.numpy() for t in operands))
+    return tuple(np.asarray(a) for a in (result if isinstance(result, tuple) else (result,)))

@@ -1,0 +1,178 @@
+"""How each operator behaves when the axes of what it reads or writes come in another order.
+
+A permutation ``perm`` makes new axis ``j`` out of old axis ``perm[j]``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+from mmconvert.ir.graph import Node, is_op
+from mmconvert.ir.op import Elementwise, Op
+from mmconvert.ir.ops import (
+    ArgMax,
+    ArgMin,
+    BatchNorm,
+    Concat,
+    CumProd,
+    CumSum,
+    Expand,
+    Gather,
+    Hardmax,
+    L2Normalization,
+    LayerNorm,
+    LogSoftmax,
+    LpNormalization,
+    LRN,
+    Pad,
+    ReduceAll,
+    ReduceAny,
+    ReduceL1,
+    ReduceL2,
+    ReduceLogSum,
+    ReduceLogSumExp,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    ReduceSumSquare,
+    Reshape,
+    Resize,
+    Reverse,
+    RMSNorm,
+    Slice,
+    Softmax,
+    Split,
+    Squeeze,
+    Tile,
+    TopK,
+    Unsqueeze,
+)
+from mmconvert.ir.types import Shape
+from mmconvert.passes.simplify import moves_only_units
+from mmconvert.rules import Rules
+
+Perm: TypeAlias = tuple[int, ...]
+Permuted = Callable[[Node[Op], Perm], Op | None]
+"""The operator that does the same to operands permuted by ``perm`` and gives permuted results, or None."""
+
+REDUCTIONS = (
+    ReduceAll,
+    ReduceAny,
+    ReduceL1,
+    ReduceL2,
+    ReduceLogSum,
+    ReduceLogSumExp,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    ReduceSumSquare,
+)
+
+rule: Rules[type[Op]] = Rules("layout")
+
+
+def permuted(node: Node[Op], perm: Perm) -> Op | None:
+    """The operator for permuted operands and results; None when the operator is tied to its order of axes."""
+    if isinstance(node.op, Elementwise):
+        return node.op
+    function = rule.find(type(node.op))
+    return None if function is None else cast(Permuted, function)(node, perm)
+
+
+def data_operands(node: Node[Op]) -> tuple[int, ...]:
+    """The operands whose axes are the axes of the result; the others (a scale, indices) have axes of their own."""
+    everything = isinstance(node.op, Elementwise | Concat)
+    return tuple(range(len(node.inputs))) if everything else (0,)
+
+
+def absorbs(node: Node[Op], perm: Perm) -> Op | None:
+    """The operator that gives the *same* result over a permuted first operand, or None."""
+    type = node.operand(0).type
+    if is_op(node, Reshape, Squeeze):
+        return Reshape(shape=node.output.type.shape) if moves_only_units(type, perm) else None
+    if is_op(node, *REDUCTIONS, ArgMax, ArgMin) and not cast(Any, node.op).keepdims:
+        axes = cast(Any, node.op).axes if isinstance(node.op, REDUCTIONS) else (cast(Any, node.op).axis,)
+        kept = [p for p in perm if p not in axes and type.shape[p] != 1]
+        return _moved(node.op, perm) if kept == sorted(kept) else None
+    return None
+
+
+def produces(node: Node[Op], perm: Perm) -> Op | None:
+    """The operator that gives a permuted result over the *same* operand, or None."""
+    if is_op(node, Reshape, Unsqueeze) and moves_only_units(node.output.type, perm):
+        return Reshape(shape=permute(node.output.type.shape, perm))
+    return None
+
+
+def permute(shape: Shape, perm: Perm) -> Shape:
+    """The extents in the new order."""
+    return tuple(shape[p] for p in perm)
+
+
+def _position(axis: int, perm: Perm) -> int:
+    return perm.index(axis)
+
+
+def _moved(op: Op, perm: Perm) -> Op:
+    """The operator with ``axis`` or ``axes`` counted in the new order."""
+    if hasattr(op, "axis"):
+        return cast(Op, dataclasses.replace(cast(Any, op), axis=_position(op.axis, perm)))
+    axes = tuple(sorted(_position(a, perm) for a in cast(Any, op).axes))
+    return cast(Op, dataclasses.replace(cast(Any, op), axes=axes))
+
+
+@rule(Softmax, LogSoftmax, Hardmax, CumSum, CumProd, TopK, Concat, Split, BatchNorm, LRN, LpNormalization)
+@rule(L2Normalization)
+def along_axis(node: Node[Op], perm: Perm) -> Op | None:
+    return _moved(node.op, perm)
+
+
+@rule(*REDUCTIONS, ArgMax, ArgMin)
+def reduction(node: Node[Op], perm: Perm) -> Op | None:
+    return _moved(node.op, perm) if cast(Any, node.op).keepdims else None
+
+
+@rule(LayerNorm, RMSNorm)
+def normalization(node: Node[Op], perm: Perm) -> Op | None:
+    # A scale has the normalized axes in their old order, which only one axis cannot notice.
+    one = len(cast(Any, node.op).axes) == 1 or len(node.inputs) == 1
+    return _moved(node.op, perm) if one else None
+
+
+@rule(Reverse)
+def reverse(node: Node[Reverse], perm: Perm) -> Op | None:
+    return _moved(node.op, perm)
+
+
+@rule(Slice, Resize)
+def aligned_axes(node: Node[Op], perm: Perm) -> Op | None:
+    """``axes`` stay aligned with the other fields, so they are renumbered and not sorted."""
+    op = cast(Any, node.op)
+    return cast(Op, dataclasses.replace(op, axes=tuple(_position(a, perm) for a in op.axes)))
+
+
+@rule(Pad)
+def pad(node: Node[Pad], perm: Perm) -> Op | None:
+    return dataclasses.replace(node.op, pads=tuple(node.op.pads[p] for p in perm))
+
+
+@rule(Tile)
+def tile(node: Node[Tile], perm: Perm) -> Op | None:
+    return Tile(repeats=tuple(node.op.repeats[p] for p in perm))
+
+
+@rule(Expand)
+def expand(node: Node[Expand], perm: Perm) -> Op | None:
+    same_rank = node.operand(0).type.rank == len(perm)
+    return Expand(shape=permute(node.op.shape, perm)) if same_rank else None
+
+
+@rule(Gather)
+def gather(node: Node[Gather], perm: Perm) -> Op | None:
+    return _moved(node.op, perm) if node.operand(1).type.rank == 1 else None

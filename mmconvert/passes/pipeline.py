@@ -1,0 +1,64 @@
+"""Runs passes in order; the graph is checked after each, and a pass that broke it is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from mmconvert.ir.check import check
+from mmconvert.ir.graph import Graph, Node
+from mmconvert.ir.op import ControlOp, Op
+from mmconvert.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
+from mmconvert.passes.eliminate_dead_code import eliminate_dead_code
+from mmconvert.passes.fold_affine import fold_affine
+from mmconvert.passes.fold_batch_norm import fold_batch_norm
+from mmconvert.passes.fold_constants import fold_constants
+from mmconvert.passes.fuse_pad import fuse_pad
+from mmconvert.passes.outcome import Outcome, Pass
+from mmconvert.passes.simplify import simplify
+
+Watch = Callable[[str, Graph, Outcome], None]
+"""Is told the name of each pass, the graph after it, and what it did."""
+
+CLEAN: tuple[Pass, ...] = (simplify, fold_constants, eliminate_common_subexpressions, eliminate_dead_code)
+"""Removes what does nothing. Safe at any point of a pipeline."""
+
+FUSE: tuple[Pass, ...] = (fuse_pad, fold_batch_norm, fold_affine)
+"""Makes fewer, larger operators that every target has."""
+
+
+def run(graph: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> None:
+    """Applies ``passes`` to a graph and to all its sub-graphs.
+
+    Raises:
+        InternalError: a pass left a graph that is not well formed.
+    """
+    for apply in passes:
+        name = getattr(apply, "__name__", type(apply).__name__)
+        outcome = Outcome()
+        for part in [*subgraphs(graph), graph]:
+            outcome += apply(part)
+            check(part, after=name)
+        if watch is not None:
+            watch(name, graph, outcome)
+
+
+def optimize(graph: Graph, watch: Watch | None = None) -> None:
+    """The target-independent pipeline."""
+    run(graph, (*CLEAN, *FUSE, *CLEAN), watch)
+
+
+def subgraphs(graph: Graph) -> Iterator[Graph]:
+    """All graphs inside the operators of ``graph``, innermost first."""
+    for node in graph:
+        for part in _bodies(node):
+            yield from subgraphs(part)
+            yield part
+
+
+def _bodies(node: Node[Op]) -> list[Graph]:
+    if not isinstance(node.op, ControlOp):
+        return []
+    values = [getattr(node.op, f.name) for f in dataclasses.fields(cast(Any, node.op))]
+    return [v for v in values if isinstance(v, Graph)]

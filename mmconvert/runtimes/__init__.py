@@ -1,0 +1,1 @@
+"""One file per runtime that can execute a model file."""

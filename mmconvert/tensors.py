@@ -1,0 +1,107 @@
+"""Weights: lazy, read-only tensors that are loaded when they are needed and not before.
+
+A ``Tensor`` knows its type at once and its bytes on demand. ``numpy()`` of a memory-mapped tensor copies
+nothing; of a derived tensor (``transpose``, ``map``) it computes on each call and keeps nothing, so a
+conversion holds one tensor at a time however large the model is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmconvert.dtypes import DType
+from mmconvert.errors import InvalidModelError
+
+Array = npt.NDArray[Any]
+
+
+class Tensor:
+    """A constant: element type, shape, and a way to its values."""
+
+    __slots__ = ("_array", "_load", "dtype", "shape")
+
+    def __init__(self, dtype: DType, shape: tuple[int, ...], load: Callable[[], Array]) -> None:
+        """
+        Args:
+            dtype: element type.
+            shape: extents.
+            load: returns an array of exactly this dtype and shape; called at every ``numpy()``.
+        """
+        self.dtype, self.shape = dtype, shape
+        self._load = load
+        self._array: Array | None = None
+
+    @classmethod
+    def of(cls, array: npt.ArrayLike) -> Tensor:
+        """A tensor over an array in memory (or memory-mapped), which becomes read-only."""
+        view = np.asarray(array).view()
+        view.flags.writeable = False
+        tensor = cls(view.dtype, view.shape, lambda: view)
+        tensor._array = view
+        return tensor
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of the values, unpacked."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def in_memory(self) -> bool:
+        """True when ``numpy()`` costs nothing."""
+        return self._array is not None
+
+    def numpy(self) -> Array:
+        """The values, as a read-only array.
+
+        Raises:
+            InvalidModelError: the bytes behind the tensor do not have the type they were announced with.
+        """
+        if self._array is not None:
+            return self._array
+        array = self._load()
+        if array.dtype != self.dtype or array.shape != self.shape:
+            raise InvalidModelError(
+                f"a weight of {array.dtype} {list(array.shape)} was announced as {self.dtype} {list(self.shape)}"
+            )
+        view = array.view()
+        view.flags.writeable = False
+        return view
+
+    def map(
+        self, function: Callable[[Array], Array], *, dtype: DType | None = None, shape: tuple[int, ...] | None = None
+    ) -> Tensor:
+        """A tensor whose values are ``function`` of these, computed when asked for.
+
+        Small tensors are computed at once: a chain of closures would cost more than the bytes.
+        """
+        dtype = self.dtype if dtype is None else dtype
+        shape = self.shape if shape is None else shape
+        derived = Tensor(dtype, shape, lambda: function(self.numpy()))
+        if self.in_memory and self.nbytes <= 4096:
+            return Tensor.of(derived.numpy())
+        return derived
+
+    def transpose(self, perm: tuple[int, ...]) -> Tensor:
+        """The tensor with its axes in the order ``perm``, contiguous when read."""
+        if perm == tuple(range(len(perm))):
+            return self
+        shape = tuple(self.shape[p] for p in perm)
+        return self.map(lambda a: np.ascontiguousarray(a.transpose(perm)).reshape(shape), shape=shape)
+
+    def reshape(self, shape: tuple[int, ...]) -> Tensor:
+        """The same values in row-major order under another shape."""
+        return self if shape == self.shape else self.map(lambda a: a.reshape(shape), shape=shape)
+
+    def cast(self, dtype: DType) -> Tensor:
+        """The values converted to ``dtype``."""
+        return self if dtype == self.dtype else self.map(lambda a: a.astype(dtype), dtype=dtype)

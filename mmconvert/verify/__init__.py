@@ -1,0 +1,1 @@
+"""Is the written file the same function? Inputs, comparison, and the verdict."""

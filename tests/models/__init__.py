@@ -1,0 +1,1 @@
+"""Conversions of whole, real models, and the sources those come from."""

@@ -145,7 +145,7 @@ def note(rounds: int) -> str:
     """Returns how the numbers came about."""
     return (
         f"Medians of {rounds} runs of each after one warm-up, the two sides in turn; wall time and peak "
-        "resident memory of the whole process with its children. The last column is how many times faster and "
+        "resident memory of the largest process. The last column is how many times faster and "
         f"what part of the memory is wanted. {measure.versions(PACKAGES)}; {peers.ONNX2TF}."
     )
 

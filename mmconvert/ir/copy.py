@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from mmconvert.ir.dims import substitute
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.model import Module
 
 
-def copy_graph(graph: Graph) -> Graph:
-    """The same nodes over new values. Weights and sub-graphs are shared: nothing edits them in place."""
+def copy_graph(graph: Graph, bindings: Mapping[str, int] | None = None) -> Graph:
+    """The same nodes over new values. Weights and sub-graphs are shared: nothing edits them in place.
+
+    Args:
+        graph: what to copy.
+        bindings: numbers for symbolic extents; all types are inferred anew with them.
+
+    Raises:
+        InferenceError: the operators do not fit together with these extents.
+    """
+    bindings = bindings or {}
     new = Graph(graph.name)
-    values: dict[Value, Value] = {v: new.input(v.name, v.type) for v in graph.inputs}
+    values: dict[Value, Value] = {}
+    for value in graph.inputs:
+        shape = tuple(substitute(e, bindings) for e in value.type.shape)
+        values[value] = new.input(value.name, value.type.with_shape(shape))
 
     def find(value: Value | None) -> Value | None:
         if value is not None and value not in values:
@@ -18,9 +33,9 @@ def copy_graph(graph: Graph) -> Graph:
         return None if value is None else values[value]
 
     for node in graph:
-        made = new.add(node.op, [find(v) for v in node.inputs], name=node.name, origin=node.origin)
+        made = new.add(node.op.bind(bindings), [find(v) for v in node.inputs], name=node.name, origin=node.origin)
         for old, value in zip(node.outputs, made.outputs, strict=True):
-            value.name, value.type = old.name, old.type
+            value.name = old.name
             values[old] = value
     new.set_outputs([v for v in map(find, graph.outputs) if v is not None], graph.output_names)
     return new

@@ -19,6 +19,8 @@ from mmconvert.errors import (
 )
 from mmconvert.tensors import Array
 
+NAME = "ONNX Runtime"
+
 _BFLOAT16 = 16
 """The element type that NumPy lacks and ONNX Runtime has; it is handed over as bits."""
 _FATAL = 4
@@ -68,6 +70,7 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+        self._model = model
         self._place = "" if isinstance(model, bytes) else str(model)
         source = model if isinstance(model, bytes) else str(model)
         self._ort = onnxruntime
@@ -99,6 +102,20 @@ class Session:
             raise self._run_error(error) from error
         return {name: _array(result) for name, result in zip(self.outputs, results, strict=True)}
 
+    def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every value of the main graph by name, computed by the nodes as they stand in the file.
+
+        Raises:
+            InvalidModelError: the runtime refuses the file with its inner values as outputs.
+        """
+        import onnx
+
+        model = onnx.load_from_string(self._model) if isinstance(self._model, bytes) else onnx.load(self._model)
+        known = {o.name for o in model.graph.output}
+        inner = [name for node in model.graph.node for name in node.output if name and name not in known]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+        return Session(model.SerializeToString(), optimize=False).run(inputs)
+
     def _feed(self, name: str, array: Array) -> Any:
         value = self._ort.OrtValue
         try:
@@ -118,7 +135,8 @@ class Session:
 
     def _run_error(self, error: Exception) -> MMConvertError:
         state, message = self._ort.capi.onnxruntime_pybind11_state, _message(error)
-        if isinstance(error, state.InvalidArgument | ValueError):
+        # A node that fails says so with the same type of error as inputs that do not fit.
+        if isinstance(error, state.InvalidArgument | ValueError) and "running" not in str(error):
             return UsageError(f"the inputs do not fit: {message}", where=self._place)
         if isinstance(error, state.NotImplemented):
             return UnsupportedError(f"ONNX Runtime cannot run this model: {message}", where=self._place)

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.errors import UsageError
+from mmconvert.errors import InferenceError, UsageError
+from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.dims import Dim, Extent, substitute, symbols
 from mmconvert.ir.graph import Graph, Value, is_op
 from mmconvert.ir.ops import Gather
 from mmconvert.ir.types import Array, TensorType
 
-TYPICAL_EXTENTS = {2: 32, 3: 32}
-"""Unknown extents of axes 2 and 3 of images; unknown batches are 1, then 2."""
+TYPICAL_EXTENTS = (32, 48, 64, 96, 128, 160, 224, 256, 320, 384, 512, 640, 16, 8)
+"""Unknown extents other than the first axis get the first of these that the operators can work on."""
 
 Feed = dict[str, Array]
 
@@ -57,14 +58,23 @@ def load(path: Path, graph: Graph) -> list[Feed]:
 
 
 def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, int]:
-    chosen = dict(given)
-    for value in graph.inputs:
-        for axis, extent in enumerate(value.type.shape):
-            if isinstance(extent, Dim) and extent.name is not None:
-                chosen.setdefault(extent.name, batch if axis == 0 else TYPICAL_EXTENTS.get(axis, 16))
-    for name in sorted(symbols(*(e for v in graph.inputs for e in v.type.shape))):
-        chosen.setdefault(name, batch)
-    return chosen
+    """Numbers for the symbolic extents of the inputs, such that all operators fit together."""
+    batches = {e.name for v in graph.inputs for e in v.type.shape[:1] if isinstance(e, Dim) and e.name}
+    names = sorted(symbols(*(e for v in graph.inputs for e in v.type.shape)))
+    for typical in TYPICAL_EXTENTS:
+        chosen = {n: given.get(n, batch if n in batches else typical) for n in names}
+        if set(names) <= batches | set(given) or _fits(graph, chosen):
+            return chosen
+    hint = "give the inputs with --inputs"
+    raise UsageError(f"no extents were found for {', '.join(names)} that the model can work on", hint=hint)
+
+
+def _fits(graph: Graph, extents: Mapping[str, int]) -> bool:
+    try:
+        copy_graph(graph, extents)
+    except InferenceError:
+        return False
+    return True
 
 
 def _feed(graph: Graph, seed: int, extents: Mapping[str, int]) -> Feed:
@@ -74,7 +84,7 @@ def _feed(graph: Graph, seed: int, extents: Mapping[str, int]) -> Feed:
 def _number(extent: Extent, extents: Mapping[str, int], type: TensorType) -> int:
     number = substitute(extent, extents)
     if not isinstance(number, int):
-        raise UsageError(f"the extent {extent} of {type} is not known", hint="give it with --fix-dims")
+        raise UsageError(f"the extent {extent} of {type} is not known", hint="give the inputs with --inputs")
     return number
 
 

@@ -32,9 +32,7 @@ ARITHMETIC: list[Op] = [
     ops.SquaredDifference(),
     ops.Atan2(),
 ]
-WHOLE: list[Op] = [
-    op for op in ARITHMETIC if not isinstance(op, ops.Pow | ops.Atan2 | ops.SquaredDifference)
-]
+WHOLE: list[Op] = [op for op in ARITHMETIC if not isinstance(op, ops.Pow | ops.Atan2 | ops.SquaredDifference)]
 NEEDS_SIZE = (ops.Div, ops.FloorDiv, ops.Mod, ops.Fmod)
 COMMON = (ops.Add, ops.Sub, ops.Mul, ops.Div)
 
@@ -78,7 +76,10 @@ SIGNS = [
     Case(
         f"{op.name}/signs",
         op,
-        (data("f32[6]", values=[7.5, -7.5, 7.5, -7.5, 0.0, 6.0]), data("f32[6]", values=[2, 2, -2, -2, 3, 3])),
+        (
+            data("f32[6]", values=[7.5, -7.5, 7.5, -7.5, 0.0, 6.0]),
+            data("f32[6]", values=[2, 2, -2, -2, 3, 3]),
+        ),
     )
     for op in (ops.FloorDiv(), ops.Mod(), ops.Fmod(), ops.Div())
 ]
@@ -94,7 +95,9 @@ POWERS = [
     ),
     Case("Pow/negative_base", ops.Pow(), (data("f32[4]", -3, 3), data("f32[4]", values=[2, 3, 4, 5]))),
     Case(
-        "Pow/i32", ops.Pow(), (data("i32[6]", values=[2, -2, 3, 0, 1, -3]), data("i32[6]", values=[3, 3, 2, 0, 9, 1]))
+        "Pow/i32",
+        ops.Pow(),
+        (data("i32[6]", values=[2, -2, 3, 0, 1, -3]), data("i32[6]", values=[3, 3, 2, 0, 9, 1])),
     ),
     Case("SquaredDifference/i32", ops.SquaredDifference(), (data("i32[3,4]", -9, 9), data("i32[4]", -9, 9))),
 ]
@@ -102,7 +105,10 @@ QUADRANTS = [
     Case(
         "Atan2/quadrants",
         ops.Atan2(),
-        (data("f32[8]", values=[1, 1, -1, -1, 0, 0, 2, -2]), data("f32[8]", values=[2, -2, 2, -2, 1, -1, 0, 0])),
+        (
+            data("f32[8]", values=[1, 1, -1, -1, 0, 0, 2, -2]),
+            data("f32[8]", values=[2, -2, 2, -2, 1, -1, 0, 0]),
+        ),
     ),
     Case("Atan2/origin", ops.Atan2(), (data("f32[1]", values=[0]), data("f32[1]", values=[0]))),
 ]

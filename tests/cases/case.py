@@ -34,7 +34,7 @@ class Data:
         if self.values is not None:
             return np.array(self.values, dtype=dtype).reshape(self.shape)
         if dtype == dtypes.BOOL:
-            return rng.random(self.shape) < 0.5
+            return np.asarray(rng.random(self.shape) < 0.5)
         if dtypes.is_integer(dtype):
             return rng.integers(int(self.low), int(self.high), self.shape).astype(dtype)
         return rng.uniform(self.low, self.high, self.shape).astype(dtype)

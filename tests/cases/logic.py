@@ -38,16 +38,17 @@ COMPARISONS = [
         )
         for op in RELATIONS
     ),
-    *(
-        Case(f"{op.name}/broadcast", op, (data("f32[2,3,4,5]"), data("f32[3,1,1]")))
-        for op in RELATIONS
-    ),
+    *(Case(f"{op.name}/broadcast", op, (data("f32[2,3,4,5]"), data("f32[3,1,1]"))) for op in RELATIONS),
     *(Case(f"{op.name}/constant", op, (data("f32[3,4]"), const("f32[]"))) for op in RELATIONS),
     *(Case(f"{op.name}/bool", op, (data("bool[3,4]"), data("bool[4]"))) for op in RELATIONS[:2]),
 ]
 LOGIC = [
     *(
-        Case(f"{op.name}/table", op, (data("bool[4]", values=[0, 0, 1, 1]), data("bool[4]", values=[0, 1, 0, 1])))
+        Case(
+            f"{op.name}/table",
+            op,
+            (data("bool[4]", values=[0, 0, 1, 1]), data("bool[4]", values=[0, 1, 0, 1])),
+        )
         for op in CONNECTIVES
     ),
     *(Case(f"{op.name}/broadcast", op, (data("bool[2,3,4]"), data("bool[3,1]"))) for op in CONNECTIVES),

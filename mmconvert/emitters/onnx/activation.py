@@ -1,8 +1,9 @@
-"""Activation functions."""
+"""Activation functions.
+
+Silu has no rule: ONNX has it as Swish since opset 24, which runtimes do not have yet.
+"""
 
 from __future__ import annotations
-
-import numpy as np
 
 from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import ops
@@ -26,11 +27,6 @@ def hard_swish(node: Node[ops.HardSwish], out: Writer) -> None:
 @rule(ops.Mish, since=18)
 def mish(node: Node[ops.Mish], out: Writer) -> None:
     out("Mish", *node.inputs, into=node)
-
-
-@rule(ops.Silu, since=24)
-def silu(node: Node[ops.Silu], out: Writer) -> None:
-    out("Swish", *node.inputs, into=node)
 
 
 @rule(ops.Gelu, since=20)
@@ -74,8 +70,5 @@ def along_axis(node: Node[ops.Softmax] | Node[ops.LogSoftmax] | Node[ops.Hardmax
 @rule(ops.Clip)
 def clip(node: Node[ops.Clip], out: Writer) -> None:
     dtype = node.output.type.dtype
-    bounds = [
-        None if b is None else out.constant(np.asarray(b).astype(dtype), dtype, "bound")
-        for b in (node.op.low, node.op.high)
-    ]
-    out("Clip", node.operand(0), *bounds, into=node)
+    bounds = [None if b is None else out.constant(b, dtype, "bound") for b in node.op.bounds(dtype)]
+    out("Clip" if any(bounds) else "Identity", node.operand(0), *bounds, into=node)

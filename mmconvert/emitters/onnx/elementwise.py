@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
@@ -48,7 +50,6 @@ _SAME_LOGIC = (
     ops.Or,
     ops.Xor,
     ops.Not,
-    ops.Where,
 )
 
 
@@ -60,6 +61,24 @@ def same(node: Node[Op], out: Writer) -> None:
 @rule(ops.BitwiseNot, ops.BitwiseAnd, ops.BitwiseOr, ops.BitwiseXor, since=18)
 def bitwise(node: Node[Op], out: Writer) -> None:
     out(node.op.name, *node.inputs, into=node)
+
+
+@rule(ops.BitwiseNot)
+def bitwise_not(node: Node[ops.BitwiseNot], out: Writer) -> None:
+    # All bits set, less some of them: nothing is borrowed.
+    dtype = node.output.type.dtype
+    out("Sub", out.constant(np.invert(np.zeros((), dtype)), dtype, "all_bits"), node.operand(0), into=node)
+
+
+@rule(ops.Where)
+def where(node: Node[ops.Where], out: Writer) -> None:
+    condition, a, b = node.inputs
+    if node.output.type.dtype != dtypes.BOOL:
+        out("Where", condition, a, b, into=node)
+        return
+    # Runtimes choose among numbers only.
+    chosen, rest = out("And", condition, a), out("And", out("Not", condition), b)
+    out("Or", chosen, rest, into=node)
 
 
 @rule(ops.Cast)
@@ -110,4 +129,20 @@ def fmod(node: Node[ops.Fmod], out: Writer) -> None:
 
 @rule(ops.BitShift)
 def bit_shift(node: Node[ops.BitShift], out: Writer) -> None:
-    out("BitShift", *node.inputs, into=node, direction="LEFT" if node.op.left else "RIGHT")
+    dtype, direction = node.output.type.dtype, "LEFT" if node.op.left else "RIGHT"
+    if dtypes.name(dtype).startswith("u"):
+        out("BitShift", *node.inputs, into=node, direction=direction)
+        return
+    # ONNX shifts unsigned numbers only. To the right, a negative one is shifted with its bits inverted, so
+    # that ones come in from the left.
+    a, b = node.operand(0), node.operand(1)
+    wide = element_type(dtypes.U64 if dtype == dtypes.I64 else dtypes.U32)
+    ones, is_negative = out.constant(-1, dtype, "all_bits"), None
+    source: Operand = a
+    if not node.op.left:
+        is_negative = out("Less", a, out.constant(0, dtype, "zero"))
+        source = out("Where", is_negative, out("Sub", ones, a), a)
+    bits = out("BitShift", out("Cast", source, to=wide), out("Cast", b, to=wide), direction=direction)
+    shifted = out("Cast", bits, into=node if is_negative is None else None, to=element_type(dtype))
+    if is_negative is not None:
+        out("Where", is_negative, out("Sub", ones, shifted), shifted, into=node)

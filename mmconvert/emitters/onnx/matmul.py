@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
-from mmconvert.ir.graph import Node
+from mmconvert.ir.graph import Node, Value
 from mmconvert.rules import Rules
 
 rule: RuleTable = Rules("ONNX")
@@ -31,4 +31,21 @@ def gemm(node: Node[ops.Gemm], out: Writer) -> None:
 
 @rule(ops.Einsum)
 def einsum(node: Node[ops.Einsum], out: Writer) -> None:
-    out("Einsum", *node.inputs, into=node, equation=node.op.equation)
+    terms = "".join(node.op.equation.split()).partition("->")[0].split(",")
+    xs = [node.operand(i) for i in range(len(terms))]
+    unnamed = [_unnamed(term, x) for term, x in zip(terms, xs, strict=True)]
+    aligned = [_align(out, t, x, max(unnamed) - u) for t, x, u in zip(terms, xs, unnamed, strict=True)]
+    out("Einsum", *aligned, into=node, equation=node.op.equation)
+
+
+def _unnamed(term: str, x: Value) -> int:
+    """The number of axes that "..." stands for."""
+    return x.type.rank - len(term.replace("...", "")) if "..." in term else 0
+
+
+def _align(out: Writer, term: str, x: Value, missing: int) -> Operand:
+    """``x`` with as many axes for "..." as the others have; ONNX wants one number of them."""
+    if not missing or "..." not in term:
+        return x
+    start = term.index("...")
+    return out("Unsqueeze", x, out.ints(range(start, start + missing)))

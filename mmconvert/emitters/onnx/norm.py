@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.emitters.onnx.shapes import reshaped
 from mmconvert.emitters.onnx.windows import require_nchw
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import dims, ops
 from mmconvert.ir.graph import Node
+from mmconvert.ir.types import Shape
 from mmconvert.rules import Rules
 
 rule: RuleTable = Rules("ONNX")
@@ -59,11 +61,33 @@ def rms_norm(node: Node[ops.RMSNorm], out: Writer) -> None:
 
 @rule(ops.LRN)
 def lrn(node: Node[ops.LRN], out: Writer) -> None:
-    op = node.op
-    out.require(op.axis == 1, f"ONNX has the channels on axis 1 only, not {op.axis}")
-    out.require(op.size % 2 == 1, f"runtimes take an odd size only, not {op.size}")
-    alpha, beta, bias = float(op.alpha), float(op.beta), float(op.bias)
-    out("LRN", node.operand(0), into=node, size=op.size, alpha=alpha, beta=beta, bias=bias)
+    op, x = node.op, node.operand(0)
+    if op.axis == 1 and op.size % 2 == 1 and x.type.rank == 4:
+        alpha, beta, bias = float(op.alpha), float(op.beta), float(op.bias)
+        out("LRN", x, into=node, size=op.size, alpha=alpha, beta=beta, bias=bias)
+        return
+    # Runtimes have it for pictures and odd sizes only. A mean over neighbours is an average pooling.
+    dtype = x.type.dtype
+    mean = _mean_along(out, out("Mul", x, x), x.type.shape, op)
+    base = out(
+        "Add", out("Mul", mean, out.constant(op.alpha, dtype, "alpha")), out.constant(op.bias, dtype, "bias")
+    )
+    out("Div", x, out("Pow", base, out.constant(op.beta, dtype, "beta")), into=node)
+
+
+def _mean_along(out: Writer, squares: str, shape: Shape, op: ops.LRN) -> str:
+    """The mean of ``size`` neighbours along the axis, what lies outside counting as 0."""
+    batch, rest = dims.product(shape[: op.axis]), dims.product(shape[op.axis + 1 :])
+    rows: Shape = (batch, 1, shape[op.axis], rest)
+    before = (op.size - 1) // 2
+    mean = out(
+        "AveragePool",
+        out("Reshape", squares, reshaped(out, shape, rows)),
+        kernel_shape=(op.size, 1),
+        pads=(before, 0, op.size - 1 - before, 0),
+        count_include_pad=1,
+    )
+    return out("Reshape", mean, reshaped(out, rows, shape))
 
 
 @rule(ops.LpNormalization)

@@ -106,11 +106,11 @@ def _reduce(kind: str, x: Operand, axes: tuple[int, ...], out: Writer, **attribu
 
 
 def _is_global(node: Node[Reduce]) -> bool:
-    """True for a global pooling: all spatial axes, and they stay."""
+    """True for a global pooling: all spatial axes, of which runtimes pool up to three, and they stay."""
     x = node.operand(0).type
     spatial = tuple(range(2, x.rank))
     return (
-        bool(spatial)
+        1 <= len(spatial) <= 3
         and node.op.keepdims
         and tuple(sorted(node.op.axes)) == spatial
         and dtypes.is_float(x.dtype)

@@ -6,12 +6,11 @@ import numpy as np
 from onnx import TensorProto
 
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.shapes import extents
+from mmconvert.emitters.onnx.shapes import extents, reshaped
 from mmconvert.emitters.onnx.windows import require_nchw
 from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import dims, ops
 from mmconvert.ir.graph import Node
-from mmconvert.ir.types import Shape
 from mmconvert.rules import Rules
 
 rule: RuleTable = Rules("ONNX")
@@ -22,30 +21,12 @@ _FIRST, _LAST = -(1 << 63) + 1, (1 << 63) - 1
 @rule(ops.Reshape)
 def reshape(node: Node[ops.Reshape], out: Writer) -> None:
     x, shape = node.operand(0), node.op.shape
-    if 0 in shape and not _copies(x.type.shape, shape):
-        out.require(out.opset >= 14, "ONNX can make an empty axis since opset 14 only")
-        out("Reshape", x, extents(out, shape), into=node, allowzero=1)
+    empty = any(e == 0 and x.type.shape[i : i + 1] != (0,) for i, e in enumerate(shape))
+    if not empty:
+        out("Reshape", x, reshaped(out, x.type.shape, shape), into=node)
         return
-    numbers = _numbers(x.type.shape, shape)
-    out("Reshape", x, extents(out, shape) if numbers is None else out.ints(numbers), into=node)
-
-
-def _copies(have: Shape, want: Shape) -> bool:
-    """True when each 0 of ``want`` can be read as "as in the input"."""
-    return all(e != 0 or (i < len(have) and have[i] == 0) for i, e in enumerate(want))
-
-
-def _numbers(have: Shape, want: Shape) -> tuple[int, ...] | None:
-    """``want`` with 0 for an unknown extent that stays and -1 for one other; None when that is not enough."""
-    numbers = [_number(have, i, e) for i, e in enumerate(want)]
-    fits = numbers.count(-1) == 0 or (numbers.count(-1) == 1 and 0 not in want)
-    return tuple(numbers) if fits else None
-
-
-def _number(have: Shape, axis: int, extent: dims.Extent) -> int:
-    if isinstance(extent, int):
-        return extent
-    return 0 if axis < len(have) and have[axis] == extent else -1
+    out.require(out.opset >= 14, "ONNX can make an empty axis since opset 14 only")
+    out("Reshape", x, extents(out, shape), into=node, allowzero=1)
 
 
 @rule(ops.Transpose)

@@ -15,6 +15,7 @@ from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims
 from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv, Monomial
 from mmconvert.ir.graph import Value
+from mmconvert.ir.types import Shape
 
 
 def extents(out: Writer, shape: Sequence[Extent]) -> str:
@@ -33,6 +34,16 @@ def extents(out: Writer, shape: Sequence[Extent]) -> str:
         run = list(group)
         parts += [out.ints(dims.numbers(run))] if is_known else [_vector(out, e) for e in run]
     return _keep(out, key, out("Concat", *parts, axis=0) if len(parts) > 1 else parts[0])
+
+
+def reshaped(out: Writer, have: Shape, want: Shape) -> str:
+    """The operand of a Reshape from ``have`` to ``want``, without empty axes.
+
+    A 0 keeps an unknown extent and one -1 stands for another, so that little has to be computed.
+    """
+    numbers = [e if isinstance(e, int) else 0 if have[i : i + 1] == (e,) else -1 for i, e in enumerate(want)]
+    fits = numbers.count(-1) == 0 or (numbers.count(-1) == 1 and 0 not in want)
+    return out.ints(numbers) if fits else extents(out, want)
 
 
 def scalar(out: Writer, extent: Extent) -> str:

@@ -183,7 +183,7 @@ class Writer:
         start = len(self.scope.nodes)
         try:
             if rule is None:
-                raise UnsupportedError(f"ONNX has no such operator at opset {self.opset}")
+                raise UnsupportedError(self._missing(type(node.op)))
             rule(node, self)
         except UnsupportedError as error:
             self._problem(node, error.message)
@@ -267,6 +267,11 @@ class Writer:
             self._types[name] = schema.type_name(tensor.dtype)
             self.weights[name] = Weight(name, tensor)
         return name
+
+    def _missing(self, op: type[Op]) -> str:
+        later = (o for o in range(self.opset + 1, schema.NEWEST + 1) if self._rules.find(op, o))
+        newer = next(later, None)
+        return "ONNX has no such operator" + (f" before opset {newer}" if newer else "")
 
     def _problem(self, node: Node[Op], reason: str) -> None:
         self.problems.append(Problem(f"{node.op.name}: {reason}", (node.place,)))

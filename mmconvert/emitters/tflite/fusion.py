@@ -22,6 +22,7 @@ from mmconvert.ir.ops import (
     Relu,
     Sub,
 )
+from mmconvert.ir.types import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def plan(graph: Graph) -> Plan:
     """Decides for every node what it absorbs: only what reads nothing else, and is alone in reading it."""
     found = Plan()
     for node in graph:
-        if node in found.absorbed or not is_op(node, *_TAKES_ACTIVATION) or node.output.type.dtype != dtypes.F32:
+        if node in found.absorbed or not _takes_activation(node):
             continue
         absorbed: list[Node[Op]] = []
         output, bias, activation = node.output, None, Activation.NONE
@@ -70,6 +71,13 @@ def plan(graph: Graph) -> Plan:
     return found
 
 
+def _takes_activation(node: Node[Op]) -> bool:
+    if not is_op(node, *_TAKES_ACTIVATION) or node.output.type.dtype != dtypes.F32:
+        return False
+    # A dilated pool is written as several operators.
+    return not is_op(node, MaxPool, AveragePool) or all(d == 1 for d in node.op.dilations)
+
+
 def _only_user(value: Value) -> Node[Op] | None:
     if len(value.uses) != 1:
         return None
@@ -82,8 +90,10 @@ def _bias(node: Node[Op], output: Value) -> Value | None:
     user = _only_user(output)
     if not is_op(user, Add):
         return None
-    (other,) = [v for v in user.inputs if v is not output] or [None]
+    other = next((v for v in user.inputs if v is not output), None)
     if other is None or other.constant is None or not other.type.rank:
+        return None
+    if is_op(node, Conv, ConvTranspose) and node.op.layout is not Layout.NHWC:
         return None
     channels = output.type.shape[-1]
     whole = other.type.size == channels == other.type.shape[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,9 @@ from mmconvert.emitters.tflite.extents import Extents
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.emitters.tflite.fusion import Plan, Tail
 from mmconvert.errors import UnsupportedError
-from mmconvert.ir import dims
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
-from mmconvert.ir.types import Shape, TensorType
+from mmconvert.ir.types import Extent, Shape, TensorType
 from mmconvert.tensors import Tensor
 
 _SMALL = 4096
@@ -147,12 +146,19 @@ class Writer:
         type = value.type.with_shape(tuple(value.type.shape[p] for p in perm))
         return self.make(tfl.TRANSPOSE, (value, self.integers(perm)), type)
 
+    def transpose_into(self, value: Value, perm: tuple[int, ...], result: Value) -> None:
+        """Writes ``result`` as ``value`` with its axes in another order."""
+        if perm == tuple(range(len(perm))):
+            self.copy(value, result)
+        else:
+            self(tfl.TRANSPOSE, (value, self.integers(perm)), result)
+
     def reshape(self, value: Value, shape: Shape) -> Value:
         """``value`` under another shape with as many elements."""
         if value.type.shape == shape:
             return value
         if value.constant is not None:
-            return self.tensor(value.constant.reshape(dims.numbers(shape)), value.name)
+            return self.tensor(value.constant.reshape(known(shape, "the shape of a constant")), value.name)
         result = Value(value.type.with_shape(shape), f"{self.scope}/reshape")
         self.reshape_into(value, result)
         return result
@@ -240,6 +246,20 @@ def tensor_type(dtype: DType) -> int:
     if number is None:
         raise UnsupportedError(f"TFLite has no tensors of {dtypes.name(dtype)}")
     return number
+
+
+def known(extents: Iterable[Extent], what: str) -> tuple[int, ...]:
+    """``extents`` as numbers.
+
+    Raises:
+        UnsupportedError: one is known only when the model runs; ``what`` says what needs it before.
+    """
+    numbers = []
+    for extent in extents:
+        if not isinstance(extent, int):
+            raise UnsupportedError(f"TFLite needs to know {what} beforehand, and {extent} is not known")
+        numbers.append(extent)
+    return tuple(numbers)
 
 
 def _positions_of_units(small: Shape, large: Shape) -> tuple[int, ...] | None:

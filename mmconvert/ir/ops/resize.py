@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import reduce
 
 import numpy as np
-from mmconvert.ir.ops.matmul import MatMul
 
 from mmconvert import dtypes
 from mmconvert.ir import dims
@@ -14,6 +13,7 @@ from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.indexing import Gather
 from mmconvert.ir.ops.logic import Where
+from mmconvert.ir.ops.matmul import MatMul
 from mmconvert.ir.ops.sampling import Axis, Coordinates, Mode, Nearest, Samples, apply, sample
 from mmconvert.ir.ops.shape import Transpose
 from mmconvert.ir.types import Array, DType, Extent, TensorType

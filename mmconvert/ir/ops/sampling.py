@@ -24,6 +24,7 @@ Coordinates = Literal[
 ]
 Nearest = Literal["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 
+_TIE = 1e-6  # what ONNX Runtime allows a position to be away from half way between two elements
 _DENSE = 4  # taps from which on a dense matrix product beats a sum over taps
 
 
@@ -108,8 +109,8 @@ def sample(
 ) -> Samples:
     """What every output along ``axis`` reads, with weights of the floating ``dtype``.
 
-    For ``nearest``, and for what lies outside, positions are in single precision whatever the ``dtype``: so they
-    are in every runtime, and a double precision run is to read the same elements.
+    For ``nearest``, and for what lies outside, positions are in single precision whatever the ``dtype``: so
+    they are in every runtime, and a double precision run is to read the same elements.
     """
     single = positions(axis, coordinates, F32).astype(np.float64)
     outside = np.zeros(axis.size, dtype=bool)
@@ -132,17 +133,17 @@ def sample(
 _ROUNDED: dict[Nearest, Callable[[Array], Array]] = {
     "floor": np.floor,
     "ceil": np.ceil,
-    "round_prefer_floor": lambda where: np.ceil(where - 0.5),
-    "round_prefer_ceil": lambda where: np.floor(where + 0.5),
+    "round_prefer_floor": lambda where: np.ceil(where - 0.5 - _TIE),
+    "round_prefer_ceil": lambda where: np.floor(where + 0.5 + _TIE),
 }
 
 
 def positions(axis: Axis, coordinates: Coordinates, dtype: DType) -> Array:
     """Where each output lies, in elements of the input, as the floating ``dtype``.
 
-    Without a scale every position is one division of whole numbers, rounded once. A given scale has been rounded
-    already; then each step is rounded to ``dtype``, as the runtimes do: 3 / 0.6 is 5 in single precision,
-    although the single precision 0.6 is a little more than that.
+    Without a scale every position is one division of whole numbers, rounded once. A given scale has been
+    rounded already; then each step is rounded to ``dtype``, as the runtimes do: 3 / 0.6 is 5 in single
+    precision, although the single precision 0.6 is a little more than that.
     """
     n, m = axis.extent, axis.size
     i = np.arange(m, dtype=np.float64)
@@ -170,16 +171,16 @@ def positions(axis: Axis, coordinates: Coordinates, dtype: DType) -> Array:
 
 def _scaled(axis: Axis, coordinates: Coordinates, scale: np.floating[Any], i: Array) -> Array:
     if coordinates == "asymmetric":
-        return i / scale
+        return np.asarray(i / scale)
     if coordinates == "pytorch_half_pixel" and axis.size == 1:
         return np.zeros_like(i)
-    centre = (i + 0.5) / scale
     if coordinates == "tf_half_pixel_for_nn":
-        return centre
+        return np.asarray((i + 0.5) / scale)
+    where = np.asarray((i + 0.5) / scale - 0.5)
     if coordinates == "half_pixel_symmetric":
-        unscaled = i.dtype.type(axis.size) / (scale * i.dtype.type(axis.extent))
-        centre = i.dtype.type(axis.extent / 2) * (1 - unscaled) + centre
-    return np.asarray(centre - 0.5)
+        kept = i.dtype.type(axis.size) / (scale * i.dtype.type(axis.extent))
+        where += i.dtype.type(axis.extent / 2) * (1 - kept)
+    return where
 
 
 def _taps(where: Array, stretch: float, mode: Mode, cubic_coeff: float) -> tuple[Array, Array]:

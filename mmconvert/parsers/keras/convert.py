@@ -126,21 +126,26 @@ class Converter:
             return None
         args, kwargs = _resolve(call.args, values), _resolve(call.kwargs, values)
         try:
+            mask = kwargs.pop("mask", None)
             if layer.network is not None:
-                results = self._network(layer.network, _operands(layer.network, args))
+                operands = _operands(layer.network, args)
+                self._masks.update((value, mask) for value in operands if isinstance(mask, Value))
+                results = self._network(layer.network, operands)
                 return None if any(value is None for value in results) else tuple(v for v in results if v is not None)
-            return self._apply(layer, rule, args, kwargs)
+            return self._apply(layer, rule, args, kwargs, mask)
         except UnsupportedError as error:
             self._problems.extend(error.problems)
             return None
 
-    def _apply(self, record: Record, rule: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...]:
+    def _apply(
+        self, record: Record, rule: Any, args: list[Any], kwargs: dict[str, Any], mask: Any = None
+    ) -> tuple[Value, ...]:
         apply: Rule = rule
         layer = KerasLayer(record, self._b, self._weights, self._version)
         layer.apply = lambda item, x: self._inner(record, item, x)
         with self._b.at(self._origin(record)):
             values = [leaf for leaf in leaves(args) if isinstance(leaf, Value)]
-            layer.masks = [self._masks.get(value) for value in values]
+            layer.masks = [mask if isinstance(mask, Value) else self._masks.get(value) for value in values]
             layer.inputs = [self._autocast(layer, value) for value in values]
             layer.args, layer.kwargs = args, kwargs
             results = apply(layer, self._b)
@@ -148,9 +153,9 @@ class Converter:
         outputs = results if isinstance(results, tuple) else (results,)
         for value in outputs:
             value.name = self._name("/".join(record.trail))
-        mask = layer.masks[0] if layer.masks and record.kind in _HANDS_MASK_ON else layer.mask
-        if mask is not None:
-            self._masks.update((value, mask) for value in outputs)
+        handed = layer.masks[0] if layer.masks and record.kind in _HANDS_MASK_ON else layer.mask
+        if handed is not None:
+            self._masks.update((value, handed) for value in outputs)
         return outputs
 
     def _inner(self, owner: Record, item: Any, x: Value) -> Value:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
@@ -15,12 +17,13 @@ from mmconvert.ir.ops import Cast
 from mmconvert.ir.types import Layout
 from mmconvert.parsers.keras.source import Record, element_type, leaves
 from mmconvert.parsers.keras.weights import Weights
-from mmconvert.tensors import Tensor
+from mmconvert.tensors import Array, Tensor
 
 Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
 
 MAX_INTEGER = 1 << 31
 _MISSING: Any = object()
+_SCALARS = {bool: dtypes.BOOL, int: dtypes.I32, float: dtypes.F32}
 
 # What has no say in what the layer computes when it is used.
 _TRAINING_ONLY = frozenset(
@@ -55,6 +58,7 @@ class KerasLayer:
         self.apply: Callable[[Any, Value], Value] = _no_layers
         self._weights = weights
         self._read: set[str] = set()
+        self._used: set[int] = set()
 
     @property
     def kind(self) -> str:
@@ -103,6 +107,36 @@ class KerasLayer:
         if x.type.rank != self.spatial_rank + 2:
             raise self.invalid(f"a tensor of rank {self.spatial_rank + 2} is needed, not {x.type}")
         return x
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument of an operation: of the call by position or name, or kept in the config."""
+        self._used.add(position)
+        self._read.add(name)
+        if position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name, self.record.settings.get(name, default))
+
+    def tensor(self, position: int, name: str) -> Value:
+        """An argument of an operation that has to be a tensor; numbers and arrays become constants.
+
+        Raises:
+            InvalidModelError: it is missing or is something else.
+        """
+        value = self.argument(position, name)
+        if isinstance(value, Value):
+            return value
+        if isinstance(value, bool | int | float | np.ndarray):
+            return self.b.constant(np.asarray(value, None if isinstance(value, np.ndarray) else _SCALARS[type(value)]))
+        raise self.invalid(f"argument {name} is not a tensor")
+
+    def unmasked(self) -> None:
+        """Refuses inputs that carry a mask, for layers that would compute something else with one.
+
+        Raises:
+            UnsupportedError: an input has a mask.
+        """
+        if any(mask is not None for mask in self.masks):
+            raise self.refuse("masked inputs", "set mask_zero=False in the Embedding, and save again")
 
     def extent(self, x: Value, axis: int) -> int:
         """A known extent of ``x``.
@@ -189,6 +223,16 @@ class KerasLayer:
             raise self.invalid(f"{key} = {value!r} should not be negative")
         return amounts
 
+    def array(self, key: str) -> Array:
+        """A number or nested lists of numbers, in float32."""
+        value = self.setting(key)
+        if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+            value = value.get("config", {}).get("value")
+        try:
+            return np.asarray(value, np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self.invalid(f"{key} is not made of numbers") from error
+
     def axis(self, x: Value, key: str = "axis", default: Any = -1) -> int:
         """An axis of ``x``, counted from the front."""
         return x.type.axis(self.integer(key, default))
@@ -221,11 +265,17 @@ class KerasLayer:
         ]
         if settings:
             raise self.refuse(f"settings that are not understood: {', '.join(sorted(settings))}")
+        arguments = [
+            name
+            for name, value in self.kwargs.items()
+            if name not in self._read and value is not None and value is not False
+        ]
         if self.record.is_operation:
-            return
-        arguments = [name for name, value in self.kwargs.items() if value not in (None, False)]
-        if arguments or any(leaf is not None and not isinstance(leaf, Value) for leaf in leaves(self.args)):
-            raise self.refuse(f"called with arguments that are not understood: {', '.join(arguments) or 'positional'}")
+            arguments += [f"number {i}" for i, value in enumerate(self.args) if i not in self._used and value is not None]
+        elif any(leaf is not None and not isinstance(leaf, Value) for leaf in leaves(self.args)):
+            arguments.append("other than tensors")
+        if arguments:
+            raise self.refuse(f"called with arguments that are not understood: {', '.join(arguments)}")
 
     def _integer(self, key: str, value: Any) -> int:
         if isinstance(value, float) and value.is_integer():

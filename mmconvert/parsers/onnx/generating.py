@@ -79,9 +79,10 @@ def _scalar(n: Source, b: Builder, index: int) -> Value:
 def _count(n: Source) -> Extent:
     if dtypes.is_float(n.operand(0).type.dtype):
         start, limit, delta = (float(n.scalar(i, "a bound")) for i in range(3))
-        if delta == 0 or not all(map(math.isfinite, (start, limit, delta))):
+        steps = (limit - start) / delta if delta else math.nan
+        if not math.isfinite(steps):
             raise n.invalid(f"there is no range from {start} to {limit} by {delta}")
-        return max(math.ceil((limit - start) / delta), 0)
+        return max(math.ceil(steps), 0)
     first, last, step = (n.extent(i, "a bound") for i in range(3))
     if step == 0:
         raise n.invalid("its step is 0")

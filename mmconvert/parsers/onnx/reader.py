@@ -78,9 +78,27 @@ def open_model(path: Path) -> ModelFile:
         proto = ModelProto.FromString(small)
     except DecodeError as error:
         raise InvalidModelError("the file is no ONNX model, or it is damaged", where=str(path)) from error
+    if not all(isinstance(text, str) for text in _texts(proto)):
+        raise InvalidModelError("a name in the file is not UTF-8", where=str(path))
     return ModelFile(
         path, scan.folder, proto, scan.initializers, scan.attributes, scan.refused, scan.problems
     )
+
+
+def _texts(proto: ModelProto) -> Iterator[str]:
+    """Every string of the model that anyone reads; protobuf hands out bytes where one is not UTF-8."""
+    yield from (proto.producer_name, proto.producer_version, proto.graph.name)
+    yield from (opset.domain for opset in proto.opset_import)
+    for entry in proto.metadata_props:
+        yield from (entry.key, entry.value)
+    for function in proto.functions:
+        yield from (function.domain, function.name)
+    for info in (*proto.graph.input, *proto.graph.output):
+        yield info.name
+        yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
+    for node in proto.graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
 
 
 def _model(scan: _Scan) -> Iterator[bytes | memoryview]:

@@ -19,6 +19,8 @@ from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("ONNX")
 
+_LARGEST = 2.0**40  # of a scale
+
 _MODES: dict[str, Mode] = {name: name for name in get_args(Mode)}
 _COORDINATES: dict[str, Coordinates] = {name: name for name in get_args(Coordinates)}
 _NEAREST: dict[str, Nearest] = {name: name for name in get_args(Nearest)}
@@ -116,10 +118,14 @@ def _size(n: Source, extent: Extent, scale: float, part: np.float32) -> Extent:
     In float32, as ONNX's own shape inference and the runtimes have it: 3 * float32(2.3333333) is 7 there, and
     less than 7 in float64.
     """
+    with np.errstate(over="ignore"):
+        factor = float(part * np.float32(scale))
+    if not 0 < factor < _LARGEST:
+        raise n.invalid(f"a scale of {scale} is out of range")
     if isinstance(extent, int):
         return int(np.floor(np.float32(extent) * part * np.float32(scale)))
-    ratio = Fraction(scale * float(part)).limit_denominator(64)
-    if float(np.float32(float(ratio))) != float(np.float32(scale * float(part))):
+    ratio = Fraction(factor).limit_denominator(64)
+    if float(np.float32(float(ratio))) != factor:
         raise n.unsupported(
             f"a scale of {scale} for an axis of unknown size", hint="give the input a fixed size"
         )

@@ -1,0 +1,5 @@
+"""``python -m mmconvert`` is ``mmconvert``."""
+
+from mmconvert.cli import main
+
+main()

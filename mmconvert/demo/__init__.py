@@ -1,0 +1,106 @@
+"""The demonstration: the embedded model in every format, judged on held-out images.
+
+``digits.keras`` is a small CNN trained on scikit-learn's digits by ``tools/train_digits.py``; ``digits.npz``
+holds 200 images that it has not seen, with their labels.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmconvert import api, registry
+from mmconvert.ir.types import Array
+from mmconvert.verify.verdict import Verdict
+
+TARGETS = ("onnx", "tflite")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the source itself, or a target."""
+
+    target: str
+    size: int
+    operators: int
+    accuracy: float
+    seconds: float
+    verdict: Verdict | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True for the source, and for a target that was verified."""
+        return self.verdict is None or self.verdict.passed
+
+    def cells(self) -> tuple[str, ...]:
+        """The row as text."""
+        errors = ("", "") if self.verdict is None or not self.verdict.outputs else self._errors(self.verdict)
+        verdict = "the source" if self.verdict is None else self.verdict.summary
+        return (
+            self.target,
+            f"{self.size / 1e3:.1f} kB",
+            str(self.operators),
+            *errors,
+            f"{self.accuracy:.1%}",
+            f"{self.seconds:.2f} s",
+            verdict,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as plain data."""
+        return {
+            "target": self.target,
+            "size": self.size,
+            "operators": self.operators,
+            "accuracy": self.accuracy,
+            "seconds": self.seconds,
+            "verdict": None if self.verdict is None else self.verdict.to_json(),
+        }
+
+    @staticmethod
+    def _errors(verdict: Verdict) -> tuple[str, str]:
+        largest = max(o.error.maximum for o in verdict.outputs)
+        own = max(o.source_error.maximum for o in verdict.outputs)
+        return f"{largest:.1e}", f"{own:.1e}"
+
+
+def demonstrate(progress: Callable[[str], None]) -> list[Row]:
+    """Converts the embedded model to every target, and runs source and targets on the held-out images."""
+    with as_file(files("mmconvert") / "demo") as folder, tempfile.TemporaryDirectory() as out:
+        source = Path(folder) / "digits.keras"
+        held_out = np.load(Path(folder) / "digits.npz")
+        images, labels = held_out["images"], held_out["labels"]
+        start = time.perf_counter()
+        model = api.load(source)
+        (name,) = (v.name for v in model.graph.inputs)
+        accuracy = _accuracy(model.run({name: images}), labels)
+        elapsed = time.perf_counter() - start
+        rows = [Row("keras (interpreter)", source.stat().st_size, len(model.graph), accuracy, elapsed)]
+        for target in TARGETS:
+            progress(f"converting to {target}")
+            rows.append(_row(source, Path(out), target, {name: images}, labels))
+        return rows
+
+
+def _row(source: Path, out: Path, target: str, feed: dict[str, Array], labels: Array) -> Row:
+    format = registry.find(target)
+    path = out / f"digits{format.suffixes[0]}"
+    start = time.perf_counter()
+    report = api.convert(source, path, inputs=[feed])
+    elapsed = time.perf_counter() - start
+    assert report.verdict is not None
+    executed = report.verdict.level == "executed"
+    results = api.run(path, feed, runtime=target) if executed else api.load(path).run(feed)
+    return Row(target, report.size, report.operators, _accuracy(results, labels), elapsed, report.verdict)
+
+
+def _accuracy(outputs: dict[str, Array], labels: Array) -> float:
+    (probabilities,) = outputs.values()
+    return float(np.mean(np.argmax(probabilities, axis=-1) == labels))

@@ -1,0 +1,120 @@
+"""Layers that put several tensors together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmconvert.ir import dims
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
+from mmconvert.ir.op import Op
+from mmconvert.ir.ops import (
+    Add,
+    Concat,
+    Identity,
+    L2Normalization,
+    MatMul,
+    Max,
+    Min,
+    Mul,
+    Reshape,
+    Squeeze,
+    Sub,
+    Transpose,
+    Unsqueeze,
+)
+from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.parsers.keras.promotion import common_type
+from mmconvert.rules import Rules
+
+rule: Rules[str] = Rules("Keras")
+
+_ELEMENTWISE: dict[str, Op] = {
+    "Add": Add(),
+    "Subtract": Sub(),
+    "Multiply": Mul(),
+    "Average": Add(),
+    "Maximum": Max(),
+    "Minimum": Min(),
+}
+
+
+@rule(*_ELEMENTWISE)
+def merge(layer: KerasLayer, b: Builder) -> Value:
+    layer.unmasked()
+    values = _aligned(layer, b)
+    if layer.kind == "Subtract" and len(values) != 2:
+        raise layer.invalid("Subtract takes two tensors")
+    y = values[0]
+    for value in values[1:]:
+        y = b(_ELEMENTWISE[layer.kind], y, value)
+    if layer.kind == "Average":
+        return b(Mul(), y, 1 / len(values))
+    return b(Identity(), y) if len(values) == 1 else y
+
+
+def _operands(layer: KerasLayer) -> list[Value]:
+    if not layer.inputs:
+        raise layer.invalid("the layer is called on nothing")
+    dtype = common_type(layer.inputs)
+    return [layer.cast(value, dtype) for value in layer.inputs]
+
+
+def _aligned(layer: KerasLayer, b: Builder) -> list[Value]:
+    """The operands with one rank: those with fewer axes get new ones after the batch."""
+    values = _operands(layer)
+    rank = max(value.type.rank for value in values)
+    return [
+        value if value.type.rank == rank else b(Unsqueeze(axes=tuple(range(1, 1 + rank - value.type.rank))), value)
+        for value in values
+    ]
+
+
+@rule("Concatenate")
+def concatenate(layer: KerasLayer, b: Builder) -> Value:
+    layer.unmasked()
+    values = _operands(layer)
+    return b(Concat(axis=layer.axis(values[0])), *values)
+
+
+@rule("Dot")
+def dot_2(layer: KerasLayer, b: Builder) -> Value:
+    return _dot(layer, b, epsilon=1e-12)
+
+
+@rule("Dot", since=3)
+def dot(layer: KerasLayer, b: Builder) -> Value:
+    # Keras 3 bounds the norm by 1e-7, Keras 2 its square by 1e-12.
+    return _dot(layer, b, epsilon=1e-14)
+
+
+def _dot(layer: KerasLayer, b: Builder, epsilon: float) -> Value:
+    """The sum of products along one axis of each tensor; what is left of the second follows what is left of the first."""
+    values = _operands(layer)
+    if len(values) != 2 or min(value.type.rank for value in values) < 2:
+        raise layer.invalid("Dot takes two tensors with a batch axis")
+    x, y = values
+    axes = layer.integers("axes", 2)
+    along_x, along_y = (value.type.axis(axis) for value, axis in zip(values, axes, strict=True))
+    if 0 in (along_x, along_y):
+        raise layer.invalid("Dot cannot be along the batch")
+    if layer.flag("normalize", False):
+        x = b(L2Normalization(axes=(along_x,), epsilon=epsilon), x)
+        y = b(L2Normalization(axes=(along_y,), epsilon=epsilon), y)
+    left, rest_x = _as_matrix(b, x, along_x, last=True)
+    right, rest_y = _as_matrix(b, y, along_y, last=False)
+    product = b(MatMul(), left, right)
+    if not rest_x and not rest_y:
+        return b(Squeeze(axes=(1,)), product)
+    return b(Reshape(shape=(x.type.shape[0], *rest_x, *rest_y)), product)
+
+
+def _as_matrix(b: Builder, x: Value, axis: int, *, last: bool) -> tuple[Value, Sequence[dims.Extent]]:
+    """``x`` as one matrix for each of the batch, with ``axis`` as its columns or rows; and its other extents."""
+    others = [a for a in range(1, x.type.rank) if a != axis]
+    perm = (0, *others, axis) if last else (0, axis, *others)
+    moved = x if perm == tuple(range(x.type.rank)) else b(Transpose(perm=perm), x)
+    rest = tuple(x.type.shape[a] for a in others)
+    joined = dims.product(rest)
+    shape = (x.type.shape[0], joined, x.type.shape[axis]) if last else (x.type.shape[0], x.type.shape[axis], joined)
+    return (moved if moved.type.shape == shape else b(Reshape(shape=shape), moved)), rest

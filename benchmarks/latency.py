@@ -141,7 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=150)
     parser.add_argument("--only", default="", help="only the models whose name contains this")
     parser.add_argument("--peers-only", action="store_true", help="leave mmconvert out; writes no page")
     options = parser.parse_args()

@@ -327,7 +327,10 @@ def infer(op: Op, inputs: Sequence[Value | None], place: str = "") -> tuple[Tens
         types: Any = op.infer(*(None if v is None else v.type for v in inputs))
     except InferenceError as error:
         raise InferenceError(f"{op.name}: {error.message}", where=error.where or place, hint=error.hint) from error
-    return types if isinstance(types, tuple) else (types,)
+    types = types if isinstance(types, tuple) else (types,)
+    if not all(_is_short(extent) for type in types for extent in type.shape):
+        raise InferenceError(f"{op.name}: the formula of an extent grows beyond all bounds", where=place)
+    return tuple(types)
 
 
 def _follow_content(node: Node[Op]) -> None:
@@ -339,8 +342,8 @@ def _follow_content(node: Node[Op]) -> None:
 
 
 def _is_short(extent: Extent) -> bool:
-    # A file can square a number, or nest max(), once per node: what no shape needs must not grow without end.
-    return abs(extent) < 1 << 64 if isinstance(extent, int) else len(str(extent)) < 1 << 10
+    # A file can square a number, or nest max(), once per node; nothing that a shape needs is as long as this.
+    return abs(extent) < 1 << 64 if isinstance(extent, int) else len(str(extent)) < 1 << 12
 
 
 def _has_content(dtype: DType) -> bool:

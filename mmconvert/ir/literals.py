@@ -139,6 +139,8 @@ def _parse(hint: Any, text: str, graphs: Mapping[str, Graph]) -> Any:
         return hint[text]
     if origin is np.dtype:
         return dtypes.BY_NAME[text]
+    if hint is float and re.fullmatch(r"-?\d+", text):
+        return int(text)  # bounds of integer tensors stay integers
     return hint(text)
 
 

@@ -95,6 +95,8 @@ def _write_weights(path: Path, weights: dict[str, Tensor]) -> None:
 
 
 def _read_graph(text: str, path: Path) -> Graph:
+    if not path.is_file():
+        raise InvalidModelError(f"{path.name} is missing", where=str(path.parent))
     data = map_file(path)
     (length,) = struct.unpack("<Q", data[:8]) if len(data) >= 8 else (len(data),)
     if length > len(data) - 8:

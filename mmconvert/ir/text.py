@@ -174,15 +174,20 @@ class _Reader:
         label, name, inputs, outputs = self._match(_GRAPH, lines[0])
         graph = Graph(json.loads(name))
         values = {token: graph.input(_name(token), type) for token, type in _declared(inputs)}
-        names = [_name(token) for token, _ in _declared(outputs)]
+        declared = [(_name(token), type) for token, type in _declared(outputs)]
+        complete = False
         for number, line in lines[1:]:
             if line.startswith("  return"):
                 (returned,) = self._match(_RETURN, (number, line))
-                graph.set_outputs([self._value(values, t, number) for t in _split(returned)], names)
+                found = [self._value(values, t, number) for t in _split(returned)]
+                complete = [v.type for v in found] == [type for _, type in declared]
+                graph.set_outputs(found, [name for name, _ in declared])
             elif _CONSTANT.match(line):
                 self._constant(graph, values, (number, line))
             else:
                 self._node(graph, values, (number, line))
+        if not complete:
+            raise InvalidModelError(f"line {lines[0][0]}: {graph.name!r} does not return what it declares")
         if label:
             self.graphs[label] = graph
         return graph

@@ -110,7 +110,9 @@ class Session:
         """
         import onnx
 
-        model = onnx.load_from_string(self._model) if isinstance(self._model, bytes) else onnx.load(self._model)
+        model = (
+            onnx.load_from_string(self._model) if isinstance(self._model, bytes) else onnx.load(self._model)
+        )
         known = {o.name for o in model.graph.output}
         inner = [name for node in model.graph.node for name in node.output if name and name not in known]
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)

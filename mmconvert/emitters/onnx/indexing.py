@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.emitters.onnx.extents import scalar
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.shapes import scalar
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node, Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.emitters.onnx.shapes import reshaped
+from mmconvert.emitters.onnx.extents import reshaped
 from mmconvert.emitters.onnx.windows import require_nchw
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import dims, ops

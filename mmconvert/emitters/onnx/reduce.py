@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmconvert import dtypes
+from mmconvert.emitters.onnx.extents import extents
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.shapes import extents
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node
@@ -69,7 +69,11 @@ def reduce_bool(node: Node[ops.ReduceAny] | Node[ops.ReduceAll], out: Writer) ->
 @rule(ops.ArgMax, ops.ArgMin)
 def arg(node: Node[ops.ArgMax] | Node[ops.ArgMin], out: Writer) -> None:
     op, x = node.op, node.operand(0)
-    attributes = {"axis": op.axis, "keepdims": op.keepdims, "select_last_index": op.select_last}
+    attributes: dict[str, Any] = {
+        "axis": op.axis,
+        "keepdims": op.keepdims,
+        "select_last_index": op.select_last,
+    }
     if op.dtype == dtypes.I64:
         out(op.name, x, into=node, **attributes)
         return

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.emitters.onnx.shapes import extents
+from mmconvert.emitters.onnx.extents import extents
 from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node

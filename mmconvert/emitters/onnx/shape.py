@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto
 
+from mmconvert.emitters.onnx.extents import extents, reshaped
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.shapes import extents, reshaped
 from mmconvert.emitters.onnx.windows import require_nchw
 from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import dims, ops

@@ -21,6 +21,7 @@ from mmconvert.ir.ops import (
     Mul,
     Relu,
     Sub,
+    Transpose,
 )
 from mmconvert.ir.types import Layout
 
@@ -40,6 +41,8 @@ class Plan:
 
     tails: dict[Node[Op], Tail] = field(default_factory=dict)
     absorbed: set[Node[Op]] = field(default_factory=set)
+    adjoints: dict[Node[Op], Value] = field(default_factory=dict)
+    """The products whose right operand is the transpose of a value, and that value."""
 
 
 _TAKES_BIAS = (Conv, ConvTranspose, MatMul, Gemm)
@@ -50,6 +53,9 @@ def plan(graph: Graph) -> Plan:
     """Decides for every node what it absorbs: only what reads nothing else, and is alone in reading it."""
     found = Plan()
     for node in graph:
+        if is_op(node, MatMul) and (transpose := _adjoint(node)) is not None:
+            found.adjoints[node] = transpose.operand(0)
+            found.absorbed.add(transpose)
         if node in found.absorbed or not _takes_activation(node):
             continue
         absorbed: list[Node[Op]] = []
@@ -74,8 +80,27 @@ def plan(graph: Graph) -> Plan:
 def _takes_activation(node: Node[Op]) -> bool:
     if not is_op(node, *_TAKES_ACTIVATION) or node.output.type.dtype != dtypes.F32:
         return False
+    if is_op(node, MatMul, Gemm) and not is_dense(node):
+        return False
     # A dilated pool is written as several operators.
     return not is_op(node, MaxPool, AveragePool) or all(d == 1 for d in node.op.dilations)
+
+
+def is_dense(node: Node[Op]) -> bool:
+    """True for products with a constant matrix, which become FULLY_CONNECTED."""
+    weight = node.operand(1)
+    rows = node.operand(0).type.rank >= 2
+    return is_op(node, Gemm) or (weight.constant is not None and weight.type.rank == 2 and rows)
+
+
+def _adjoint(node: Node[MatMul]) -> Node[Op] | None:
+    """The transposition of the last two axes that makes the right operand, and nothing else."""
+    right = node.operand(1)
+    transpose = right.producer
+    if not is_op(transpose, Transpose) or len(right.uses) != 1 or node.operand(0).type.rank < 2:
+        return None
+    rank = right.type.rank
+    return transpose if transpose.op.perm == (*range(rank - 2), rank - 1, rank - 2) else None
 
 
 def _only_user(value: Value) -> Node[Op] | None:

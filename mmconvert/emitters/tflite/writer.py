@@ -203,6 +203,13 @@ class Writer:
         from_, to = (tensor_type(v.type.dtype) for v in (value, result))
         self.emit(tfl.CAST, (value,), (result,), {"in_data_type": from_, "out_data_type": to})
 
+    def scale(self, value: Value, factor: float) -> Value:
+        """``value * factor``; a constant is multiplied while it is written."""
+        number = np.asarray(factor, value.type.dtype)
+        if value.constant is not None:
+            return self.tensor(value.constant.map(lambda array: array * number), value.name)
+        return self.make(tfl.MUL, (value, self.constant(number)), value.type)
+
     # --- tensors -------------------------------------------------------------------------------------
 
     def index(self, value: Value) -> int:

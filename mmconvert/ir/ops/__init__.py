@@ -48,6 +48,7 @@ from mmconvert.ir.ops.composed import (
     Tanh,
     Trunc,
 )
+from mmconvert.ir.ops.control import If, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
 from mmconvert.ir.ops.einsum import Einsum
 from mmconvert.ir.ops.indexing import Gather, GatherElements, GatherND, Slice
@@ -182,6 +183,7 @@ __all__ = [
     "HardSwish",
     "Hardmax",
     "Identity",
+    "If",
     "InstanceNorm",
     "IsInf",
     "IsNan",
@@ -265,5 +267,6 @@ __all__ = [
     "Trunc",
     "Unsqueeze",
     "Where",
+    "While",
     "Xor",
 ]

@@ -101,7 +101,8 @@ class Clip(Op):
         low, high = self.bounds(x.dtype)
         if low is None and high is None:
             return x
-        return np.asarray(np.clip(x, _scalar(low, x.dtype), _scalar(high, x.dtype)))
+        clipped = np.clip(x, _scalar(low, x.dtype), _scalar(high, x.dtype))
+        return np.asarray(clipped, dtype=x.dtype)  # numpy computes types that are not its own in wider ones
 
     def decompose(self, b: Builder, x: Value) -> Value:
         low, high = self.bounds(x.type.dtype)

@@ -30,7 +30,8 @@ class Binary(Op):
         return a.with_shape(broadcast(a, b))
 
     def evaluate(self, a: Array, b: Array) -> Array:
-        return np.asarray(self._f(a, b))
+        # numpy computes types that are not its own, such as four-bit integers, in wider ones.
+        return np.asarray(self._f(a, b), dtype=a.dtype)
 
 
 @operator

@@ -33,7 +33,7 @@ class Function(Unary):
     _f: ClassVar[np.ufunc]
 
     def evaluate(self, x: Array) -> Array:
-        return np.asarray(self._f(x))
+        return np.asarray(self._f(x), dtype=x.dtype)
 
 
 class NumericFunction(Function):

@@ -1,4 +1,4 @@
-"""Activations: the functions of `keras.activations`, by name or as operations, and the layers that are one."""
+"""Activations: functions of `keras.activations`, by name or as operations, and the layers that are one."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def activate(layer: KerasLayer, x: Value, key: str = "activation") -> Value:
     name = item.get("config") if isinstance(item, dict) else item
     found = function.find(name, layer.version) if isinstance(name, str) else None
     if found is None:
-        problem = Problem(f"activation {name!r}", (layer.place,), "use one of keras.activations, and save again")
+        problem = Problem(
+            f"activation {name!r}", (layer.place,), "use one of keras.activations, and save again"
+        )
         raise UnsupportedError(problem.what, problems=[problem])
     apply: Function = found
     return apply(layer.b, x)
@@ -240,7 +242,7 @@ def glu(b: Builder, x: Value, axis: int = -1) -> Value:
 def sparsemax(b: Builder, x: Value, axis: int = -1) -> Value:
     """max(x - tau, 0), tau such that the result sums to 1 (Martins and Astudillo, 2016).
 
-    Of the values in descending order, those with ``value > (their cumulated sum - 1) / their number`` are kept.
+    Of the values in descending order those are kept with ``value > (cumulated sum - 1) / number``.
     """
     axis = x.type.axis(axis)
     extent = x.type.shape[axis]

@@ -36,7 +36,9 @@ def _window(layer: KerasLayer) -> _Window:
     rank = layer.spatial_rank
     kernel = layer.sizes("kernel_size", rank)
     dilations = layer.sizes("dilation_rate", rank, 1)
-    return _Window(kernel, layer.sizes("strides", rank, 1), dilations, _padding(layer, kernel, dilations), layer.layout())
+    return _Window(
+        kernel, layer.sizes("strides", rank, 1), dilations, _padding(layer, kernel, dilations), layer.layout()
+    )
 
 
 def _padding(layer: KerasLayer, kernel: tuple[int, ...], dilations: tuple[int, ...]) -> Padding:
@@ -173,11 +175,13 @@ def _input_major(kernel: Tensor, window: _Window) -> Tensor:
     """``spatial A B`` -> ``B spatial A`` (channels last) or ``B A spatial``."""
     rank = window.rank
     spatial = tuple(range(rank))
-    return kernel.transpose((rank + 1, *spatial, rank) if window.layout is Layout.NHWC else (rank + 1, rank, *spatial))
+    return kernel.transpose(
+        (rank + 1, *spatial, rank) if window.layout is Layout.NHWC else (rank + 1, rank, *spatial)
+    )
 
 
 def _depthwise(kernel: Tensor, window: _Window) -> Tensor:
-    """``spatial C M`` -> ``C*M spatial 1`` or ``C*M 1 spatial``: the M filters of a channel stand together."""
+    """``spatial C M`` -> ``C*M spatial 1`` or ``C*M 1 spatial``: a channel's M filters stand together."""
     rank = window.rank
     outputs = kernel.shape[rank] * kernel.shape[rank + 1]
     shape = (outputs, *window.kernel, 1) if window.layout is Layout.NHWC else (outputs, 1, *window.kernel)

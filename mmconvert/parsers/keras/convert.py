@@ -28,8 +28,26 @@ _NO_AUTOCAST = frozenset({"Embedding", "LayerNormalization", "GroupNormalization
 
 # Layers that hand on the mask of their input.
 _HANDS_MASK_ON = frozenset(
-    "Activation ActivityRegularization AlphaDropout BatchNormalization Dense Dropout ELU GaussianDropout GaussianNoise "
-    "GroupNormalization Identity LayerNormalization LeakyReLU Normalization PReLU ReLU Rescaling UnitNormalization".split()
+    [
+        "Activation",
+        "ActivityRegularization",
+        "AlphaDropout",
+        "BatchNormalization",
+        "Dense",
+        "Dropout",
+        "ELU",
+        "GaussianDropout",
+        "GaussianNoise",
+        "GroupNormalization",
+        "Identity",
+        "LayerNormalization",
+        "LeakyReLU",
+        "Normalization",
+        "PReLU",
+        "ReLU",
+        "Rescaling",
+        "UnitNormalization",
+    ]
 )
 
 _Done = dict[tuple[str, int], tuple[Value, ...] | None]
@@ -75,15 +93,21 @@ class Converter:
             outputs = []  # Stand-ins may not fit; what stands in for is the news.
         if self._problems:
             problems = merge_problems(self._problems)
-            raise UnsupportedError("the model has parts that are not supported", where=self._file, problems=problems)
-        self._graph.set_outputs([value for value in outputs if value is not None], _output_names(model.network))
+            raise UnsupportedError(
+                "the model has parts that are not supported", where=self._file, problems=problems
+            )
+        self._graph.set_outputs(
+            [value for value in outputs if value is not None], _output_names(model.network)
+        )
         prune(self._graph)
         return self._graph
 
     def _network(self, network: Network, given: list[Value] | None) -> list[Value | None]:
         """The outputs of a network over ``given`` values, or over new inputs of the graph."""
         if given is not None and len(given) != len(network.inputs):
-            raise InvalidModelError(f"a model with {len(network.inputs)} inputs is called on {len(given)} tensors")
+            raise InvalidModelError(
+                f"a model with {len(network.inputs)} inputs is called on {len(given)} tensors"
+            )
         done: _Done = {}
         for index, ref in enumerate(network.inputs):
             layer = network.layers.get(ref.layer)
@@ -103,7 +127,9 @@ class Converter:
             with self._b.at(self._origin(layer)):
                 return (given if given.type.dtype == dtype else self._b(Cast(to=dtype), given),)
         shape = settings.get("batch_shape", settings.get("batch_input_shape"))
-        if not isinstance(shape, list) or not all(e is None or (type(e) is int and 0 <= e < 1 << 31) for e in shape):
+        if not isinstance(shape, list) or not all(
+            e is None or (type(e) is int and 0 <= e < 1 << 31) for e in shape
+        ):
             raise InvalidModelError("the shape of the input is not in the file", where=layer.place)
         name = self._name(layer.name)
         extents = [
@@ -119,7 +145,9 @@ class Converter:
         rule = self._rules.find(layer.rule_key, self._version)
         if layer.is_custom or (rule is None and layer.network is None):
             name = layer.registered or layer.kind
-            self._problems.append(Problem(name if layer.is_custom else layer.kind, (layer.place,), hint_for(layer)))
+            self._problems.append(
+                Problem(name if layer.is_custom else layer.kind, (layer.place,), hint_for(layer))
+            )
             return None
         values = {ref: self._value(ref, done) for ref in call.refs()}
         if any(value is None for value in values.values()):
@@ -131,7 +159,11 @@ class Converter:
                 operands = _operands(layer.network, args)
                 self._masks.update((value, mask) for value in operands if isinstance(mask, Value))
                 results = self._network(layer.network, operands)
-                return None if any(value is None for value in results) else tuple(v for v in results if v is not None)
+                return (
+                    None
+                    if any(value is None for value in results)
+                    else tuple(v for v in results if v is not None)
+                )
             return self._apply(layer, rule, args, kwargs, mask)
         except UnsupportedError as error:
             self._problems.extend(error.problems)
@@ -169,7 +201,9 @@ class Converter:
         return self._apply(layer, rule, [x], {})[0]
 
     def _autocast(self, layer: KerasLayer, value: Value) -> Value:
-        keep = layer.record.is_operation or layer.kind in _NO_AUTOCAST or not dtypes.is_float(value.type.dtype)
+        keep = (
+            layer.record.is_operation or layer.kind in _NO_AUTOCAST or not dtypes.is_float(value.type.dtype)
+        )
         return value if keep else layer.cast(value, layer.dtype)
 
     def _value(self, ref: Ref, done: _Done) -> Value | None:
@@ -178,7 +212,10 @@ class Converter:
             raise InvalidModelError(f"there is no call {ref.call} of {ref.layer!r}", where=self._file)
         outputs = done[ref.layer, ref.call]
         if outputs is None and ref.shape is not None:
-            extents = [Dim.symbol("batch" if i == 0 else f"unknown_{i}") if e is None else e for i, e in enumerate(ref.shape)]
+            extents = [
+                Dim.symbol("batch" if i == 0 else f"unknown_{i}") if e is None else e
+                for i, e in enumerate(ref.shape)
+            ]
             return Value(TensorType(element_type(ref.dtype, self._file), tuple(extents)))
         if outputs is not None and not 0 <= ref.index < len(outputs):
             raise InvalidModelError(f"{ref.layer!r} has no output {ref.index}", where=self._file)

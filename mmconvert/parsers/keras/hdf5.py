@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import h5py
-import ml_dtypes
 import numpy as np
 
 from mmconvert import dtypes
@@ -160,7 +160,7 @@ class Group:
             return _text(value)
 
     def texts(self, name: str) -> list[str] | None:
-        """A list of texts, which Keras cuts into ``name0``, ``name1``, ... when it is long; None without it."""
+        """A list of texts, which Keras cuts into ``name0``, ``name1``, ... when it is long; or None."""
         if (whole := self.attribute(name)) is not None:
             return self._list(whole)
         found: list[str] | None = None
@@ -227,9 +227,11 @@ def _type(dataset: Any, where: str) -> DType:
     NumPy has no bfloat16: Keras writes it as two opaque bytes and names it in an attribute.
     """
     dtype: DType = dataset.dtype
-    if dtype.kind == "V" and dtype.itemsize == 2 and h5py.AttributeManager(h5py.Dataset(dataset)).get("dtype"):
-        return np.dtype(ml_dtypes.bfloat16)
-    native = np.dtype(dtype.str).newbyteorder("=")
+    if dtype.kind == "V" and dtype.itemsize == 2:
+        attributes = h5py.AttributeManager(h5py.Dataset(dataset))
+        native = dtypes.BF16 if attributes.get("dtype") == "bfloat16" else dtype
+    else:
+        native = np.dtype(dtype.str.replace(">", "<" if sys.byteorder == "little" else ">"))
     if not dtypes.known(native):
         raise UnsupportedError(f"an array of {dtype} is not supported", where=where)
     return native

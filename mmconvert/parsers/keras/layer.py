@@ -27,7 +27,18 @@ _SCALARS = {bool: dtypes.BOOL, int: dtypes.I32, float: dtypes.F32}
 
 # What has no say in what the layer computes when it is used.
 _TRAINING_ONLY = frozenset(
-    "name trainable dtype autocast batch_input_shape batch_shape input_shape batch_size input_dtype seed".split()
+    [
+        "name",
+        "trainable",
+        "dtype",
+        "autocast",
+        "batch_input_shape",
+        "batch_shape",
+        "batch_size",
+        "input_dtype",
+        "input_shape",
+        "seed",
+    ]
 )
 _TRAINING_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 
@@ -79,7 +90,9 @@ class KerasLayer:
 
     def refuse(self, what: str, hint: str = "") -> UnsupportedError:
         """The error for something valid that cannot be represented; the converter collects it."""
-        return UnsupportedError(f"{self.kind}: {what}", problems=[Problem(f"{self.kind}: {what}", (self.place,), hint)])
+        return UnsupportedError(
+            f"{self.kind}: {what}", problems=[Problem(f"{self.kind}: {what}", (self.place,), hint)]
+        )
 
     def invalid(self, what: str) -> InvalidModelError:
         """The error for something that is not a Keras layer."""
@@ -93,6 +106,7 @@ class KerasLayer:
         Raises:
             InvalidModelError: there is none, or several.
         """
+        self._used.add(0)
         if len(self.inputs) != 1:
             raise self.invalid(f"the layer takes one tensor, not {len(self.inputs)}")
         return self.inputs[0]
@@ -126,7 +140,9 @@ class KerasLayer:
         if isinstance(value, Value):
             return value
         if isinstance(value, bool | int | float | np.ndarray):
-            return self.b.constant(np.asarray(value, None if isinstance(value, np.ndarray) else _SCALARS[type(value)]))
+            return self.b.constant(
+                np.asarray(value, None if isinstance(value, np.ndarray) else _SCALARS[type(value)])
+            )
         raise self.invalid(f"argument {name} is not a tensor")
 
     def unmasked(self) -> None:
@@ -217,7 +233,10 @@ class KerasLayer:
             items = [items]
         if len(items) != count:
             raise self.invalid(f"{key} = {value!r} should have {count} parts")
-        found = [(item[0], item[-1]) if isinstance(item, list) and len(item) in (1, 2) else (item, item) for item in items]
+        found = [
+            (item[0], item[-1]) if isinstance(item, list) and len(item) in (1, 2) else (item, item)
+            for item in items
+        ]
         amounts = tuple((self._integer(key, before), self._integer(key, after)) for before, after in found)
         if any(amount < 0 for pair in amounts for amount in pair):
             raise self.invalid(f"{key} = {value!r} should not be negative")
@@ -271,7 +290,11 @@ class KerasLayer:
             if name not in self._read and value is not None and value is not False
         ]
         if self.record.is_operation:
-            arguments += [f"number {i}" for i, value in enumerate(self.args) if i not in self._used and value is not None]
+            arguments += [
+                f"number {i}"
+                for i, value in enumerate(self.args)
+                if i not in self._used and value is not None
+            ]
         elif any(leaf is not None and not isinstance(leaf, Value) for leaf in leaves(self.args)):
             arguments.append("other than tensors")
         if arguments:
@@ -297,7 +320,9 @@ class KerasLayer:
         found = self._weights.of(self.record, list(shapes)) if shapes else []
         for (name, shape), tensor in zip(shapes.items(), found, strict=True):
             if shape is not None and tensor.shape != shape:
-                raise self.invalid(f"{name} has shape {list(tensor.shape)} in the file, and should have {list(shape)}")
+                raise self.invalid(
+                    f"{name} has shape {list(tensor.shape)} in the file, and should have {list(shape)}"
+                )
         return found
 
     def weight(self, name: str, tensor: Tensor, dtype: DType | None = None) -> Value:

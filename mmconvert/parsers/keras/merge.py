@@ -65,7 +65,9 @@ def _aligned(layer: KerasLayer, b: Builder) -> list[Value]:
     values = _operands(layer)
     rank = max(value.type.rank for value in values)
     return [
-        value if value.type.rank == rank else b(Unsqueeze(axes=tuple(range(1, 1 + rank - value.type.rank))), value)
+        value
+        if value.type.rank == rank
+        else b(Unsqueeze(axes=tuple(range(1, 1 + rank - value.type.rank))), value)
         for value in values
     ]
 
@@ -89,7 +91,7 @@ def dot(layer: KerasLayer, b: Builder) -> Value:
 
 
 def _dot(layer: KerasLayer, b: Builder, epsilon: float) -> Value:
-    """The sum of products along one axis of each tensor; what is left of the second follows what is left of the first."""
+    """The sum of products along an axis of each; the other axes of the second follow those of the first."""
     values = _operands(layer)
     if len(values) != 2 or min(value.type.rank for value in values) < 2:
         raise layer.invalid("Dot takes two tensors with a batch axis")
@@ -110,11 +112,15 @@ def _dot(layer: KerasLayer, b: Builder, epsilon: float) -> Value:
 
 
 def _as_matrix(b: Builder, x: Value, axis: int, *, last: bool) -> tuple[Value, Sequence[dims.Extent]]:
-    """``x`` as one matrix for each of the batch, with ``axis`` as its columns or rows; and its other extents."""
+    """``x`` as a batch of matrices, with ``axis`` as columns or rows; and the extents of its other axes."""
     others = [a for a in range(1, x.type.rank) if a != axis]
     perm = (0, *others, axis) if last else (0, axis, *others)
     moved = x if perm == tuple(range(x.type.rank)) else b(Transpose(perm=perm), x)
     rest = tuple(x.type.shape[a] for a in others)
     joined = dims.product(rest)
-    shape = (x.type.shape[0], joined, x.type.shape[axis]) if last else (x.type.shape[0], x.type.shape[axis], joined)
+    shape = (
+        (x.type.shape[0], joined, x.type.shape[axis])
+        if last
+        else (x.type.shape[0], x.type.shape[axis], joined)
+    )
     return (moved if moved.type.shape == shape else b(Reshape(shape=shape), moved)), rest

@@ -48,7 +48,9 @@ def batch_normalization(layer: KerasLayer, b: Builder) -> Value:
     found = dict(zip(names, layer.variables(dict.fromkeys(names, (channels,))), strict=True))
     x = layer.cast(layer.input(), _precise(layer.input().type.dtype))
     op = BatchNorm(epsilon=layer.number("epsilon", 1e-3), axis=axis)
-    operands = [_statistic(layer, x, found, name) for name in ("gamma", "beta", "moving_mean", "moving_variance")]
+    operands = [
+        _statistic(layer, x, found, name) for name in ("gamma", "beta", "moving_mean", "moving_variance")
+    ]
     return layer.cast(b(op, x, *operands), layer.dtype)
 
 
@@ -126,7 +128,9 @@ def group_normalization(layer: KerasLayer, b: Builder) -> Value:
     found = dict(zip(names, layer.variables(dict.fromkeys(names, (channels,))), strict=True))
     x = layer.cast(x, _precise(x.type.dtype))
     scale, offset = (
-        layer.weight(name, found.get(name) or Tensor.of(np.full(channels, name == "gamma", np.float32)), x.type.dtype)
+        layer.weight(
+            name, found.get(name) or Tensor.of(np.full(channels, name == "gamma", np.float32)), x.type.dtype
+        )
         for name in ("gamma", "beta")
     )
     layout = Layout.NHWC if axis == x.type.rank - 1 else Layout.NCHW

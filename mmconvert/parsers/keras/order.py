@@ -14,7 +14,9 @@ def schedule(network: Network, where: str) -> list[tuple[Record, int, Call]]:
     Raises:
         InvalidModelError: a call uses what does not exist, or calls wait for one another.
     """
-    calls = [(layer, index, call) for layer in network.layers.values() for index, call in enumerate(layer.calls)]
+    calls = [
+        (layer, index, call) for layer in network.layers.values() for index, call in enumerate(layer.calls)
+    ]
     numbers = {(layer.name, index): number for number, (layer, index, _) in enumerate(calls)}
     given = {(ref.layer, 0) for ref in network.inputs}
     users: list[list[int]] = [[] for _ in calls]
@@ -22,7 +24,9 @@ def schedule(network: Network, where: str) -> list[tuple[Record, int, Call]]:
     for number, (layer, _, call) in enumerate(calls):
         for source in {(ref.layer, ref.call) for ref in call.refs()} - given:
             if source not in numbers:
-                raise InvalidModelError(f"{layer.place} uses call {source[1]} of {source[0]!r}, which is not there", where=where)
+                raise InvalidModelError(
+                    f"{layer.place} uses call {source[1]} of {source[0]!r}, which is not there", where=where
+                )
             users[numbers[source]].append(number)
             waiting[number] += 1
     ready = [number for number, count in enumerate(waiting) if not count]

@@ -13,7 +13,9 @@ from mmconvert.rules import Rules
 rule: Rules[str] = Rules("Keras")
 
 
-@rule("MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D")
+@rule(
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D"
+)
 def pool(layer: KerasLayer, b: Builder) -> Value:
     x, rank = layer.image(), layer.spatial_rank
     kernel = layer.sizes("pool_size", rank)
@@ -21,7 +23,11 @@ def pool(layer: KerasLayer, b: Builder) -> Value:
     # TensorFlow leaves the padding out of the average, as AveragePool does when not told otherwise.
     cls = MaxPool if layer.kind.startswith("Max") else AveragePool
     op = cls(
-        kernel=kernel, strides=strides, dilations=(1,) * rank, padding=_padding(layer, rank), layout=layer.layout()
+        kernel=kernel,
+        strides=strides,
+        dilations=(1,) * rank,
+        padding=_padding(layer, rank),
+        layout=layer.layout(),
     )
     return b(op, x)
 

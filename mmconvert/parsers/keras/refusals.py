@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from mmconvert.parsers.keras.source import Record
 
-_CODE = "its Python code lies in the file and is not run; use built-in layers or keras.ops instead, and save again"
-_CUSTOM = "the file does not hold the code of custom classes; build the model of built-in layers, and save again"
+_CODE = "its Python code is not run; use built-in layers or keras.ops instead, and save again"
+_CUSTOM = (
+    "the file does not hold the code of custom classes; build the model of built-in layers, and save again"
+)
 _MASKS = "leave the masking to the first layer that needs it, or cut the padding off before the model"
 _TEXT = "strings are not tensors; do this step outside of the model"
 

@@ -55,7 +55,9 @@ def resizing(layer: KerasLayer, b: Builder) -> Value:
     x = layer.input()
     x.type.require_rank(4)
     if layer.flag("crop_to_aspect_ratio", False) or layer.flag("pad_to_aspect_ratio", False):
-        raise layer.refuse("keeping the aspect ratio", "set the size that the images have, or resize them outside")
+        raise layer.refuse(
+            "keeping the aspect ratio", "set the size that the images have, or resize them outside"
+        )
     layer.ignore("fill_mode", "fill_value")
     sizes = (layer.integer("height"), layer.integer("width"))
     interpolation, antialias = layer.string("interpolation", "bilinear"), layer.flag("antialias", False)
@@ -90,7 +92,12 @@ def _resized(
     if interpolation in _KERNELS and not antialias:
         return _filtered(layer, b, x, layout, sizes, interpolation)
     if interpolation == "nearest":
-        return b(Resize(axes=axes, sizes=sizes, mode="nearest", coordinates="tf_half_pixel_for_nn", nearest="floor"), x)
+        return b(
+            Resize(
+                axes=axes, sizes=sizes, mode="nearest", coordinates="tf_half_pixel_for_nn", nearest="floor"
+            ),
+            x,
+        )
     modes: dict[str, Literal["linear", "cubic"]] = {"bilinear": "linear", "bicubic": "cubic"}
     if interpolation not in modes or antialias:
         raise layer.refuse(f"interpolation {interpolation!r}{' with antialiasing' if antialias else ''}")

@@ -73,7 +73,9 @@ def cropping(layer: KerasLayer, b: Builder) -> Value:
     x = layer.image()
     axes = tuple(layer.layout().spatial_axes(x.type.rank))
     amounts = layer.pairs("cropping", layer.spatial_rank)
-    sizes = tuple(x.type.shape[axis] - (before + after) for axis, (before, after) in zip(axes, amounts, strict=True))
+    sizes = tuple(
+        x.type.shape[axis] - (before + after) for axis, (before, after) in zip(axes, amounts, strict=True)
+    )
     if any(isinstance(size, int) and size <= 0 for size in sizes):
         raise layer.invalid(f"nothing is left of {x.type}")
     starts = tuple(before for before, _ in amounts)

@@ -1,4 +1,4 @@
-"""The records of a Keras config: layers, their calls and the networks they form, for every format of Keras 2 and 3.
+"""The records of a Keras config: layers, their calls and the networks they form, as Keras 2 and 3 write them.
 
 Nothing here knows what a layer computes.
 """
@@ -110,7 +110,7 @@ class Record:
 
     @property
     def is_operation(self) -> bool:
-        """True for a function of ``keras.ops``; `.h5` files name no modules, but layers are always trainable."""
+        """True for a function of ``keras.ops``; `.h5` files name no modules, but layers have `trainable`."""
         if self.module:
             return self.module.startswith(_OPERATIONS)
         return "trainable" not in self.settings and self.kind not in NETWORKS | {"InputLayer"}
@@ -165,7 +165,9 @@ def record(item: Any, parents: tuple[str, ...], where: str) -> Record:
     name = item.get("name", settings.get("name", item["class_name"].lower()))
     if not isinstance(name, str):
         raise InvalidModelError(f"{item['class_name']} has no name", where=where)
-    module, registered = (item.get(key) if isinstance(item.get(key), str) else "" for key in ("module", "registered_name"))
+    module, registered = (
+        item.get(key) if isinstance(item.get(key), str) else "" for key in ("module", "registered_name")
+    )
     return Record(item["class_name"], name, (*parents, name), settings, module or "", registered or "")
 
 
@@ -216,13 +218,19 @@ def _sequential(owner: Record, layers: dict[str, Record], parents: tuple[str, ..
         chain.insert(0, _made_up_input(owner, chain[0], parents))
     for before, layer in pairwise(chain):
         layer.calls = [Call([Ref(before.name, 0, 0)])]
-    return Network({layer.name: layer for layer in chain}, [Ref(chain[0].name, 0, 0)], [Ref(chain[-1].name, 0, 0)])
+    return Network(
+        {layer.name: layer for layer in chain}, [Ref(chain[0].name, 0, 0)], [Ref(chain[-1].name, 0, 0)]
+    )
 
 
 def _made_up_input(owner: Record, first: Record, parents: tuple[str, ...]) -> Record:
     """The input that Keras 2 leaves out: the first layer, or the first one inside it, says what it takes."""
     inner = first
-    while inner.network is not None and inner.network.inputs and inner.network.inputs[0].layer in inner.network.layers:
+    while (
+        inner.network is not None
+        and inner.network.inputs
+        and inner.network.inputs[0].layer in inner.network.layers
+    ):
         inner = inner.network.layers[inner.network.inputs[0].layer]
     keys = ("batch_input_shape", "batch_shape", "build_input_shape")
     shapes = [s[key] for s in (first.settings, inner.settings, owner.settings) for key in keys if s.get(key)]
@@ -252,7 +260,9 @@ def _shifted(ref: Ref, layers: dict[str, Record], legacy: bool) -> Ref:
     Keras 3 for functional ones and in the list of outputs only.
     """
     target = layers.get(ref.layer)
-    counted = target is not None and (target.kind in ("Functional", "Model") or (legacy and target.kind in NETWORKS))
+    counted = target is not None and (
+        target.kind in ("Functional", "Model") or (legacy and target.kind in NETWORKS)
+    )
     return Ref(ref.layer, ref.call - 1, ref.index) if counted else ref
 
 
@@ -273,7 +283,9 @@ def _ends(item: Any, where: str) -> list[Ref]:
         if isinstance(top, list) and top and isinstance(top[0], str):
             found.append(_ref(top, where))
         elif isinstance(top, list | dict):
-            stack.extend(reversed(top) if isinstance(top, list) else (top[k] for k in sorted(top, reverse=True)))
+            stack.extend(
+                reversed(top) if isinstance(top, list) else (top[k] for k in sorted(top, reverse=True))
+            )
         else:
             raise InvalidModelError(f"{top!r} is not an input or output of a model", where=where)
     return found
@@ -320,11 +332,11 @@ def _argument(item: Any, where: str) -> Any:
         return [_argument(entry, where) for entry in item]
     if not isinstance(item, dict):
         return item
-    config = item.get("config")
+    config: Any = item.get("config")
     match item.get("class_name"), config:
         case "__keras_tensor__", {"keras_history": [str(layer), int(call), int(index)]}:
             return Ref(layer, call, index, _shape(config.get("shape")), str(config.get("dtype")))
-        case ("__numpy__" | "__tensor__"), {"value": value}:
+        case (("__numpy__" | "__tensor__"), {"value": value}):
             return _array(value, element_type(config.get("dtype"), where), where)
         case "__slice__", {"start": start, "stop": stop, "step": step}:
             return slice(*(_argument(bound, where) for bound in (start, stop, step)))

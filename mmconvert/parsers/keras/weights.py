@@ -49,7 +49,7 @@ class ArchiveWeights:
         found = group.names()
         if len(found) != len(names):
             raise InvalidModelError(
-                f"{layer.place} has {len(names)} variables ({', '.join(names)}), and the file {len(found)} for it",
+                f"{layer.place} has the variables {', '.join(names)}, and the file {len(found)} for it",
                 where=group.where,
             )
         return [group.tensor(str(index)) for index in range(len(names))]
@@ -106,7 +106,7 @@ class LegacyWeights:
         if len(paths) == len(names):
             return [group.tensor(path) for path in paths]
         raise InvalidModelError(
-            f"{layer.place} has the variables {', '.join(names)}, and the file {', '.join(paths) or 'none'} for it",
+            f"{layer.place} has the variables {', '.join(names)}, and the file {', '.join(paths) or 'none'}",
             where=group.where,
         )
 
@@ -117,7 +117,7 @@ def _variable(path: str) -> str:
 
 
 def _own(layer: Record, paths: list[str], where: str) -> list[str]:
-    """Those of ``paths`` that are variables of ``layer``: the ones that agree longest with where it stands."""
+    """Those of ``paths`` that are variables of ``layer``: those that agree longest with its place."""
     trail = "/".join(layer.trail).split("/")
     scores = {path: _agreement(path.split("/")[:-1], trail) for path in paths}
     best = max(scores.values(), default=0)

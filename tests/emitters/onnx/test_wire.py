@@ -31,7 +31,9 @@ def chain(count: int, width: int, tensor: object = None) -> Graph:
     b = Builder(graph)
     y = graph.input("x", TensorType(dtypes.F32, (1, width)))
     for i in range(count):
-        weight = tensor or Tensor(dtypes.F32, (width, width), lambda i=i: np.full((width, width), i, np.float32))
+        weight = tensor or Tensor(
+            dtypes.F32, (width, width), lambda i=i: np.full((width, width), i, np.float32)
+        )
         y = b(ops.MatMul(), y, graph.constant(weight, f"w{i}"), name=f"product{i}")
     graph.set_outputs([y], ["y"])
     return graph
@@ -50,7 +52,9 @@ def test_weights_come_back_as_they_are(tmp_path: Path) -> None:
     model_writer.write(Module(graph), tmp_path / "m.onnx", opset=25)
     read = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
     for name, array in arrays.items():
-        np.testing.assert_array_equal(read[name].astype(np.complex128), array.astype(np.complex128), err_msg=name)
+        np.testing.assert_array_equal(
+            read[name].astype(np.complex128), array.astype(np.complex128), err_msg=name
+        )
 
 
 def test_odd_counts_of_narrow_elements_are_padded() -> None:
@@ -60,7 +64,9 @@ def test_odd_counts_of_narrow_elements_are_padded() -> None:
     assert list(packed) == [0b00111001, 0b01]
 
 
-@pytest.mark.parametrize("array", [np.zeros((0, 3), np.float32), np.float32(2.5).reshape(()), np.ones((2, 3)).T])
+@pytest.mark.parametrize(
+    "array", [np.zeros((0, 3), np.float32), np.float32(2.5).reshape(()), np.ones((2, 3)).T]
+)
 def test_empty_scalar_and_transposed_weights(tmp_path: Path, array: np.ndarray) -> None:
     graph = Graph("g")
     b = Builder(graph)
@@ -133,7 +139,7 @@ import sys
 from pathlib import Path
 from mmconvert.emitters import onnx as emitter
 from mmconvert.ir.model import Module
-from tests.emitters.onnx.test_shapes import symbolic_graph
+from tests.emitters.onnx.test_extents import symbolic_graph
 emitter.write(Module(symbolic_graph()), Path(sys.argv[1]))
 """
 

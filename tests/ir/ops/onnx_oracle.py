@@ -1,4 +1,4 @@
-"""ONNX Runtime as an oracle: one node, built from nothing but the ONNX specification, run without optimisation."""
+"""ONNX Runtime as an oracle: one node, built from the ONNX specification alone, run without optimisation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ import pytest
 from mmconvert.ir.geometry import Explicit, Padding
 from mmconvert.ir.types import Array
 from tests.cases.case import Case
+from tests.ir.ops import rows
 
 
 def operands(case: Case) -> list[Array]:
-    """The values of a case's operands, in order; none of them may be written to."""
-    graph, feeds = case.build()
-    (node,) = graph
-    arrays = [v.constant.numpy() if v.constant is not None else feeds[v.name] for v in node.inputs if v is not None]
-    for array in arrays:
-        array.flags.writeable = False
-    return arrays
+    """The values of the operands that the case has, in order, read-only."""
+    return [array for array in rows.operands(case) if array is not None]
 
 
 def run_node(
@@ -39,7 +35,9 @@ def run_node(
     results = [f"y{index}" for index in range(outputs)]
     node = onnx.helper.make_node(kind, names, results, **(attributes or {}))
     declared = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
         for name, array in feeds.items()
     ]
     untyped = [onnx.ValueInfoProto(name=name) for name in results]
@@ -49,12 +47,19 @@ def run_node(
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return list(session.run(None, feeds))
 
 
 def same_pads(
-    extents: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], *, extra_after: bool
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    *,
+    extra_after: bool,
 ) -> tuple[tuple[int, int], ...]:
     """TensorFlow's SAME, written down a second time."""
     pads = []
@@ -67,7 +72,11 @@ def same_pads(
 
 
 def pads_attribute(
-    padding: Padding, extents: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+    padding: Padding,
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
 ) -> list[int]:
     """ONNX's ``pads``: all that come before, then all that come after."""
     if isinstance(padding, Explicit):

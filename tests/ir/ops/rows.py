@@ -56,7 +56,7 @@ def infer(op: Op, arrays: Sequence[Array | None]) -> tuple[TensorType, ...]:
 
 
 def assert_same(found: Array, wanted: Array, tolerance: float | None = None) -> None:
-    """Fails unless types agree, whole numbers are equal, and floats are as near as their type lets them be."""
+    """Fails unless types agree, whole numbers are equal, and floats are as near as their type allows."""
     assert found.dtype == wanted.dtype
     assert found.shape == wanted.shape
     if not dtypes.is_float(wanted.dtype):
@@ -70,7 +70,7 @@ def assert_same(found: Array, wanted: Array, tolerance: float | None = None) -> 
 
 
 def assert_oracle(case: Case, oracle: Callable[..., Any], tolerance: float | None = None) -> None:
-    """Fails unless the operator computes in float64, and as exactly as can be in its own type, what ``oracle`` does.
+    """Fails unless the operator computes what ``oracle`` does, in float64 and in the types of the row.
 
     ``oracle`` takes the operands in float64 and returns one array, or a tuple of them.
     """

@@ -32,8 +32,8 @@ def decompose(op: Op, arrays: Sequence[Array | None], constant: Sequence[bool]) 
         if array is None:
             values.append(None)
             continue
-        type = TensorType(array.dtype, array.shape)
-        value = b.constant(array) if fixed else graph.input(f"x{index}", type)
+        like = TensorType(array.dtype, array.shape)
+        value = b.constant(array) if fixed else graph.input(f"x{index}", like)
         values.append(value)
         known[value] = array
     found = op.decompose(b, *values)
@@ -72,10 +72,10 @@ def test_infer_gives_the_type_that_evaluate_returns(case: Case) -> None:
 def test_float64_stays_float64_and_is_close_to_float32(case: Case) -> None:
     arrays = operands(case)
     wide = widened(arrays)
-    for type, narrow, found in zip(
+    for inferred, narrow, found in zip(
         infer(case.op, wide), evaluate(case.op, arrays), evaluate(case.op, wide), strict=True
     ):
-        assert (found.dtype, found.shape) == (type.dtype, type.static_shape)
+        assert (found.dtype, found.shape) == (inferred.dtype, inferred.static_shape)
         assert_same(found.astype(narrow.dtype), narrow)
 
 

@@ -21,7 +21,10 @@ def channels_first(case: Case) -> tuple[Array, list[Array]]:
     arrays = operands(case)
     y = case.op.evaluate(*arrays)
     if case.op.layout is Layout.NHWC:
-        y, arrays[:2] = np.moveaxis(y, -1, 1), [np.ascontiguousarray(np.moveaxis(a, -1, 1)) for a in arrays[:2]]
+        y, arrays[:2] = (
+            np.moveaxis(y, -1, 1),
+            [np.ascontiguousarray(np.moveaxis(a, -1, 1)) for a in arrays[:2]],
+        )
     return y, arrays
 
 
@@ -39,7 +42,11 @@ def test_conv_is_onnx_runtimes(case: Case) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [c for c in CASES if isinstance(c.op.padding, Same) and max(c.op.dilations) == 1 and isinstance(c.op, Conv)],
+    [
+        c
+        for c in CASES
+        if isinstance(c.op.padding, Same) and max(c.op.dilations) == 1 and isinstance(c.op, Conv)
+    ],
     ids=str,
 )
 def test_same_is_auto_pad(case: Case) -> None:
@@ -54,7 +61,9 @@ def test_same_is_auto_pad(case: Case) -> None:
 SHORT = "2d_same_stride_above_kernel"
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.op, ConvTranspose) and SHORT not in c.name], ids=str)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if isinstance(c.op, ConvTranspose) and SHORT not in c.name], ids=str
+)
 def test_conv_transpose_is_onnx_runtimes(case: Case) -> None:
     op, (y, arrays) = case.op, channels_first(case)
     given = attributes(op)
@@ -121,11 +130,18 @@ def test_extents_may_be_symbols() -> None:
     assert shape(Conv(strides=(2, 2), padding=Same(), **both)) == "f32[n,(h+1)//2,112,8]"
     weight = TensorType(dtypes.F32, (3, 3, 3, 8))
     both["output_padding"] = (1, 0)
-    assert shape(ConvTranspose(strides=(2, 2), padding=Explicit(((1, 1), (1, 1))), **both)) == "f32[n,2*h,447,8]"
+    assert (
+        shape(ConvTranspose(strides=(2, 2), padding=Explicit(((1, 1), (1, 1))), **both)) == "f32[n,2*h,447,8]"
+    )
     assert shape(ConvTranspose(strides=(2, 3), padding=Same(), **both)) == "f32[n,2*h,672,8]"
 
 
-PLAIN: dict[str, Any] = {"strides": (1,), "dilations": (1,), "padding": Explicit(((0, 0),)), "layout": Layout.NCHW}
+PLAIN: dict[str, Any] = {
+    "strides": (1,),
+    "dilations": (1,),
+    "padding": Explicit(((0, 0),)),
+    "layout": Layout.NCHW,
+}
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def test_pooling_is_onnx_runtimes(case: Case) -> None:
     check(case, results, x, {"pads": pads})
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.op.padding, Same) and max(c.op.dilations) == 1], ids=str)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if isinstance(c.op.padding, Same) and max(c.op.dilations) == 1], ids=str
+)
 def test_same_is_auto_pad(case: Case) -> None:
     results, x = channels_first(case)
     check(case, results, x, {"auto_pad": "SAME_UPPER" if case.op.padding.extra_after else "SAME_LOWER"})
@@ -95,7 +97,13 @@ def test_divisors_by_hand() -> None:
 
 def test_indices_by_hand() -> None:
     x = np.array([[[[1.0, 7.0, 7.0], [3.0, 2.0, 9.0]]]])
-    fields = {"kernel": (2, 2), "strides": (1, 1), "dilations": (1, 1), "padding": Explicit.zero(2), "layout": Layout.NCHW}
+    fields = {
+        "kernel": (2, 2),
+        "strides": (1, 1),
+        "dilations": (1, 1),
+        "padding": Explicit.zero(2),
+        "layout": Layout.NCHW,
+    }
     values, rows = MaxPoolIndices(**fields).evaluate(x)
     assert (values.tolist(), rows.tolist()) == ([[[[7, 9]]]], [[[[1, 5]]]])
     assert MaxPoolIndices(**fields, storage_order=1).evaluate(x)[1].tolist() == [[[[2, 5]]]]

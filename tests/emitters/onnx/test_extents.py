@@ -64,7 +64,11 @@ def resize(sizes: tuple[dims.Extent, ...], scales: tuple[float, ...] = ()) -> Bu
 
 def pool(stride: int, *, extra_after: bool = True) -> Build:
     op = ops.MaxPool(
-        kernel=(3, 3), strides=(stride,) * 2, dilations=(1, 1), padding=Same(extra_after=extra_after), layout=Layout.NCHW
+        kernel=(3, 3),
+        strides=(stride,) * 2,
+        dilations=(1, 1),
+        padding=Same(extra_after=extra_after),
+        layout=Layout.NCHW,
     )
     return lambda b, x: b(op, x)
 
@@ -74,7 +78,12 @@ def padded(b: Builder, x: Value) -> Value:
 
 
 def counted(b: Builder, x: Value) -> Value:
-    numbers = b(ops.Range(size=h), b.constant(np.float32(0)), b(ops.Cast(to=dtypes.F32), _extent(b, x, 2)), np.float32(1))
+    numbers = b(
+        ops.Range(size=h),
+        b.constant(np.float32(0)),
+        b(ops.Cast(to=dtypes.F32), _extent(b, x, 2)),
+        np.float32(1),
+    )
     return b(ops.Add(), numbers, b(ops.ReduceMax(axes=(0, 1, 2, 3), keepdims=False), x))
 
 
@@ -112,7 +121,9 @@ GRAPHS: dict[str, Graph] = {
     "same_stride_2": build(pool(2)),
     "same_lower_stride_2": build(pool(2, extra_after=False)),
     "same_stride_1": build(pool(1)),
-    "below_zero": build(lambda b, x: b(ops.Fill(shape=(n * dims.floordiv(h - w, 2) + n * w,), value=1, dtype=dtypes.F32))),
+    "below_zero": build(
+        lambda b, x: b(ops.Fill(shape=(n * dims.floordiv(h - w, 2) + n * w,), value=1, dtype=dtypes.F32))
+    ),
     "maximum": build(lambda b, x: b(ops.Fill(shape=(dims.maximum(h, w), n), value=1.5, dtype=dtypes.F32))),
 }
 
@@ -156,7 +167,12 @@ def test_symbols_are_in_the_file(tmp_path: Path) -> None:
     inner = {info.name: info for info in graph.value_info}
     shape = [d.dim_param or d.dim_value for d in inner["conv"].type.tensor_type.shape.dim]
     assert shape == ["n", 4, "(h+1)//2", "(w+1)//2"]
-    assert [d.dim_param or d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == ["n", 3, "h", "w"]
+    assert [d.dim_param or d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [
+        "n",
+        3,
+        "h",
+        "w",
+    ]
 
 
 def test_an_extent_that_no_tensor_has(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""From a file to a model: which parts it has, and which version of Keras wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmconvert.errors import InvalidModelError, Problem, UnsupportedError, UsageError
+from mmconvert.ir.model import Metadata, Module
+from mmconvert.parsers.keras.archive import is_archive, read_archive
+from mmconvert.parsers.keras.convert import Converter, all_layers
+from mmconvert.parsers.keras.hdf5 import Group, H5File
+from mmconvert.parsers.keras.region import Region, map_path
+from mmconvert.parsers.keras.source import NETWORKS, Record, decode, network, record
+from mmconvert.parsers.keras.table import RULES
+from mmconvert.parsers.keras.weights import ArchiveWeights, LegacyWeights, Weights
+
+_WHOLE_MODEL = "save the whole model with model.save(), or give its architecture (JSON) as network="
+
+
+def is_keras(path: Path) -> bool:
+    """True when the HDF5 file ``path`` was written by Keras: a model, or the weights of one."""
+    try:
+        with H5File(Region(map_path(path)), str(path)) as root:
+            marks = (root.attribute(name) for name in ("model_config", "layer_names", "layer_names0"))
+            return any(mark is not None for mark in marks) or _is_weights(root)
+    except (InvalidModelError, UsageError):
+        return False
+
+
+def read(path: Path, architecture: Path | None) -> Module:
+    """The model in ``path``; with ``architecture``, the weights of the model that is described there.
+
+    Raises:
+        UsageError: a file cannot be read, or has no architecture.
+        UnsupportedError: with everything in the model that cannot be represented.
+        InvalidModelError: a file is damaged, or the model is not valid.
+    """
+    if is_archive(path):
+        return _read_archive(path)
+    with H5File(Region(map_path(path)), str(path)) as root:
+        if architecture is not None:
+            config = decode(map_path(architecture).tobytes(), str(architecture))
+            version = config.get("keras_version") if isinstance(config, dict) else None
+        else:
+            text = root.text("model_config")
+            if text is None:
+                raise UsageError("the file holds weights without a model", where=str(path), hint=_WHOLE_MODEL)
+            config, version = decode(text, str(path)), root.text("keras_version")
+        model = _model(config, str(path))
+        assert model.network is not None
+        weights: Weights
+        if _is_weights(root):
+            version = version or "3"
+            weights = ArchiveWeights(root, all_layers(model.network))
+        else:
+            weights = LegacyWeights(root.group("model_weights") or root)
+            version = version or (root.group("model_weights") or root).text("keras_version")
+        return _convert(model, weights, version, path)
+
+
+def _read_archive(path: Path) -> Module:
+    archive = read_archive(path)
+    metadata = decode(archive.metadata, str(path))
+    model = _model(decode(archive.config, str(path)), str(path))
+    assert model.network is not None
+    with H5File(archive.weights, str(path)) as root:
+        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+        return _convert(model, ArchiveWeights(root, all_layers(model.network)), version, path)
+
+
+def _is_weights(root: Group) -> bool:
+    """True for the layout of `model.weights.h5`."""
+    return "layers" in root or "_layer_checkpoint_dependencies" in root
+
+
+def _model(config: Any, where: str) -> Record:
+    model = record(config, (), where)
+    if model.is_custom or model.kind not in NETWORKS:
+        problem = Problem(
+            f"subclassed model {model.registered or model.kind}",
+            hint="its structure is Python code; build it with keras.Model(inputs, outputs), and save again",
+        )
+        raise UnsupportedError("the model is not supported", where=where, problems=[problem])
+    model.network = network(model, where)
+    return model
+
+
+def _convert(model: Record, weights: Weights, version: Any, path: Path) -> Module:
+    major = _major(version, str(path))
+    graph = Converter(RULES, weights, major, path.name).convert(model)
+    return Module(graph, Metadata(format="keras", producer=f"Keras {version}"))
+
+
+def _major(version: Any, where: str) -> int:
+    """The 2 of ``"2.2.4-tf"``; Keras 1 noted no version.
+
+    Raises:
+        UnsupportedError: Keras 1 wrote the file.
+        InvalidModelError: it is no version.
+    """
+    first = version.partition(".")[0] if isinstance(version, str) else "1" if version is None else ""
+    if not first.isdecimal() or len(first) > 3:
+        raise InvalidModelError(f"{version!r} is not a version of Keras", where=where)
+    if int(first) < 2:
+        problem = Problem("files of Keras 1", hint="load the model with Keras 2, and save it again")
+        raise UnsupportedError("the file is not supported", where=where, problems=[problem])
+    return int(first)

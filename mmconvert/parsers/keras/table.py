@@ -1,0 +1,22 @@
+"""All rules of the Keras parser."""
+
+from __future__ import annotations
+
+from mmconvert.parsers.keras import (
+    activations,
+    applications,
+    conv,
+    core,
+    merge,
+    norm,
+    operations,
+    pool,
+    reshaping,
+    resize,
+    shape,
+)
+from mmconvert.rules import Rules
+
+_FAMILIES = (activations, applications, conv, core, merge, norm, operations, pool, reshaping, resize, shape)
+
+RULES: Rules[str] = Rules.merge(*(family.rule for family in _FAMILIES))

@@ -54,7 +54,8 @@ def resolve(padding: Padding, extents: Sequence[int], kernel: Sequence[int], str
     if isinstance(padding, Explicit):
         return padding.pads
     totals = [
-        max((-(-extent // s) - 1) * s + k - extent, 0) for extent, k, s in zip(extents, kernel, strides, strict=True)
+        max((-(-extent // s) - 1) * s + k - extent, 0)
+        for extent, k, s in zip(extents, kernel, strides, strict=True)
     ]
     return split(totals, extra_after=padding.extra_after)
 
@@ -125,7 +126,10 @@ def resolve_transposed(
         return padding.pads
     totals = [k + extra - s for k, s, extra in zip(kernel, strides, output_padding, strict=True)]
     return tuple(
-        (total // 2, total - total // 2) if total >= 0 and padding.extra_after else
-        (total - total // 2, total // 2) if total >= 0 else (0, total)
+        (total // 2, total - total // 2)
+        if total >= 0 and padding.extra_after
+        else (total - total // 2, total // 2)
+        if total >= 0
+        else (0, total)
         for total in totals
     )

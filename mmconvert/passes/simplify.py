@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from mmconvert import dtypes
@@ -46,17 +44,25 @@ def simplify(graph: Graph) -> Outcome:
     """
     outcome = Outcome()
     for node in graph:
-        if len(node.outputs) != 1 or not node.output.uses:
-            continue
-        if (same := _no_op(node)) is not None and same.type == node.output.type:
-            graph.replace_uses(node.output, same)
-            graph.remove(node)
-            outcome.done += 1
-        elif (merged := _merged(node)) is not None:
-            op, source = merged
-            graph.replace(node, op, (source,))
-            outcome.done += 1
+        current: Node[Op] | None = node
+        while current is not None and len(current.outputs) == 1 and current.output.uses:
+            source = current.inputs[0].producer if current.inputs and current.inputs[0] is not None else None
+            changed, current = _step(graph, current)
+            outcome.done += changed
+            if source is not None and not any(v.uses for v in source.outputs):
+                graph.remove(source)
     return outcome
+
+
+def _step(graph: Graph, node: Node[Op]) -> tuple[bool, Node[Op] | None]:
+    """One simplification: whether there was one, and the node that may be simplified further."""
+    if (same := _no_op(node)) is not None and same.type == node.output.type:
+        graph.replace_uses(node.output, same)
+        graph.remove(node)
+        return True, None
+    if (merged := _merged(node)) is not None:
+        return True, graph.replace(node, merged[0], (merged[1],))
+    return False, None
 
 
 def _no_op(node: Node[Op]) -> Value | None:
@@ -100,9 +106,6 @@ def _neutral_operand(node: Node[Op]) -> Value | None:
 def _is_filled_with(value: Value, number: int) -> bool:
     tensor = value.constant
     return tensor is not None and 0 < tensor.size <= 4096 and bool(np.all(tensor.numpy() == number))
-
-
-Merge = Callable[[Node[Op], Node[Op]], Op | None]
 
 
 def _merged(node: Node[Op]) -> tuple[Op, Value] | None:

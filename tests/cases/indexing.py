@@ -16,6 +16,7 @@ from mmconvert.ir.ops import (
     Slice,
     Trilu,
 )
+from mmconvert.ir.ops.scatter import Reduction
 from tests.cases.case import Case, Data, const, data
 
 
@@ -104,7 +105,7 @@ GATHERS = [
         (data("f32[2,2,4]"), indices("i64[2,2,1,1]", [3, 0, 1, 2])),
     ),
 ]
-REDUCTIONS = ("none", "add", "mul", "max", "min")
+REDUCTIONS: tuple[Reduction, ...] = ("none", "add", "mul", "max", "min")
 SCATTERS = [
     Case(
         f"ScatterElements/{reduction}_axis{axis}",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mmconvert.ir.ops import Pad
+from mmconvert.ir.ops.pad import PadMode
 from tests.cases.case import Case, data
 
-MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+MODES: tuple[PadMode, ...] = ("constant", "edge", "reflect", "symmetric", "wrap")
 ROWS = {
     "one_axis": ((4,), ((2, 1),)),
     "2d": ((4, 5), ((1, 2), (3, 0))),

@@ -24,6 +24,7 @@ from mmconvert.ir.ops import (
     Transpose,
     Unsqueeze,
 )
+from mmconvert.ir.ops.blocks import BlockMode
 from mmconvert.ir.types import Layout
 from tests.cases.case import Case, Data, const, data
 
@@ -115,6 +116,7 @@ def image(channels: int, height: int, width: int, layout: Layout) -> str:
     return f"f32[{','.join(map(str, shape))}]"
 
 
+MODES: tuple[BlockMode, ...] = ("DCR", "CRD")
 BLOCKS = [
     *(
         row(
@@ -122,7 +124,7 @@ BLOCKS = [
             DepthToSpace(block=k, mode=mode, layout=layout),
             image(18 * k, 2, 3, layout),
         )
-        for mode, k, layout in product(("DCR", "CRD"), (2, 3), Layout)
+        for mode, k, layout in product(MODES, (2, 3), Layout)
     ),
     *(
         row(f"block{k}/{layout.value}", SpaceToDepth(block=k, layout=layout), image(3, 2 * k, 3 * k, layout))

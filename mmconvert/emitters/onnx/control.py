@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from mmconvert import dtypes
 from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import ops
-from mmconvert.ir.graph import Node
+from mmconvert.ir.graph import Graph, Node
+from mmconvert.ir.types import TensorType
 from mmconvert.rules import Rules
 
 rule: RuleTable = Rules("ONNX")
+
+_COUNT, _CONDITION = TensorType(dtypes.I64, ()), TensorType(dtypes.BOOL, ())
 
 
 @rule(ops.If)
 def if_(node: Node[ops.If], out: Writer) -> None:
     # The branches of ONNX have no inputs: they read the values around them by name.
     names = [out.name(node.operand(i)) for i in range(1, len(node.inputs))]
-    branches = [out.body(graph, node, names) for graph in (node.op.then_branch, node.op.else_branch)]
-    out("If", node.operand(0), into=node, then_branch=branches[0], else_branch=branches[1])
+    bodies = {}
+    for branch in ("then_branch", "else_branch"):
+        graph: Graph = getattr(node.op, branch)
+        with out.nested(branch) as body:
+            for name, value in zip(out.inline(graph, names), graph.outputs, strict=True):
+                out.give(body, name, value.type)
+        bodies[branch] = body
+    out("If", node.operand(0), into=node, **bodies)
 
 
-@rule(ops.Loop)
-def loop(node: Node[ops.Loop], out: Writer) -> None:
-    out("Loop", *node.inputs, into=node, body=out.body(node.op.body, node))
+@rule(ops.While)
+def while_(node: Node[ops.While], out: Writer) -> None:
+    # ONNX evaluates the condition at the end of the body, for the next round; the first time it is done here.
+    op, state = node.op, [node.operand(i) for i in range(len(node.inputs))]
+    (begins,) = out.inline(op.condition, [out.name(v) for v in state])
+    with out.nested("body") as body:
+        out.take(body, "round", _COUNT)
+        out.take(body, "goes_on", _CONDITION)
+        names = [out.take(body, v.name or "state", v.type) for v in op.body.inputs]
+        names = out.inline(op.body, names)
+        (goes_on,) = out.inline(op.condition, names)
+        out.give(body, goes_on, _CONDITION)
+        for name, value in zip(names, state, strict=True):
+            out.give(body, name, value.type)
+    out("Loop", None, begins, *state, into=node, body=body)

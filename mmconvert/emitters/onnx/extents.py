@@ -110,6 +110,8 @@ def _shape(out: Writer, value: Value) -> str:
 
 def _earlier(out: Writer, scope: Scope) -> Iterator[Value]:
     """What can be read at the node in hand: the inputs of the graph first, they cost nothing to keep."""
+    if scope.graph is None:
+        return
     yield from scope.graph.inputs
     here = out.node if scope is out.scope else out.scopes[out.scopes.index(scope) + 1].owner
     for node in scope.graph:

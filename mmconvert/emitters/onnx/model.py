@@ -18,7 +18,7 @@ def write(module: Module, path: Path, *, opset: int, limit: int = wire.LIMIT) ->
     """Writes ``module`` to ``path``; see the package."""
     schema.check_opset(opset)
     out = Writer(RULES, opset)
-    graph = out.body(module.graph, None)
+    graph = out.main(module.graph)
     if out.problems:
         raise UnsupportedError(
             f"ONNX opset {opset} cannot express this model", problems=merge_problems(out.problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmconvert.emitters.onnx import (
     activation,
+    control,
     conv,
     elementwise,
     indexing,
@@ -18,6 +19,7 @@ from mmconvert.rules import Rules
 
 RULES = Rules.merge(
     activation.rule,
+    control.rule,
     conv.rule,
     elementwise.rule,
     indexing.rule,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -28,18 +29,20 @@ RuleTable: TypeAlias = Rules[type[Op]]
 
 @dataclass
 class Scope:
-    """One ONNX graph in the making: the main one, or the body of a control operator.
+    """A graph that is being written: the main one, the body of a control operator, or one inlined there.
 
     Attributes:
-        graph: the graph it is made from.
-        owner: the control operator that the graph is a body of, None for the main one.
+        graph: the graph, None for a body that is put together from others.
+        owner: the control operator that it is part of, None for the main one.
         nodes: what has been written.
+        values: the values that the nodes make, with their types.
         extents: names of the extents and shapes that the nodes have computed so far.
     """
 
-    graph: Graph
+    graph: Graph | None
     owner: Node[Op] | None = None
     nodes: list[NodeProto] = field(default_factory=list)
+    values: dict[str, TensorType] = field(default_factory=dict)
     extents: dict[Any, str] = field(default_factory=dict)
 
 
@@ -144,10 +147,6 @@ class Writer:
             return self._declare(value, value.name or "value")
         raise InternalError(f"{value!r} is read before it is written")
 
-    def alias(self, value: Value, name: str) -> None:
-        """Makes ``value`` known under a name that exists already."""
-        self._named[value] = name
-
     def constant(self, data: Any, dtype: DType, name: str = "constant") -> str:
         """A small constant of a rule's own; equal ones are written once."""
         array = np.asarray(data, dtype)
@@ -179,6 +178,7 @@ class Writer:
         for index, value in enumerate(node.outputs):
             if value not in self._named:
                 self._declare(value, _wanted(node, index))
+            self.scope.values[self._named[value]] = value.type
         rule = self._rules.find(type(node.op), self.opset)
         start = len(self.scope.nodes)
         try:
@@ -193,67 +193,88 @@ class Writer:
                 self._problem(node, reason)
                 return
 
-    def body(self, graph: Graph, owner: Node[Op] | None, inputs: Sequence[str] | None = None) -> GraphProto:
-        """Writes a whole graph.
+    def main(self, graph: Graph) -> GraphProto:
+        """Writes the graph of the file; inputs and outputs keep their names."""
+        proto = GraphProto(name=graph.name or "graph")
+        self.scopes.append(Scope(graph))
+        for value in graph.inputs:
+            proto.input.append(_value_info(self._declare(value, value.name or "input"), value.type))
+        for value, wanted in zip(graph.outputs, graph.output_names, strict=True):
+            proto.output.append(_value_info(self._reserve(value, wanted), value.type))
+        for node in graph:
+            self.write(node)
+        for info, value in zip(proto.output, graph.outputs, strict=True):
+            if self._named.get(value) != info.name:
+                self._copy(self.name(value), info.name)
+        self._close(proto)
+        return proto
+
+    @contextmanager
+    def nested(self, name: str) -> Iterator[GraphProto]:
+        """What is written inside becomes the body of a control operator, the node in hand."""
+        node, proto = self.node, GraphProto(name=name)
+        self.scopes.append(Scope(None, node))
+        yield proto
+        self._close(proto)
+        self._node = node
+
+    def inline(self, graph: Graph, inputs: Sequence[str]) -> list[str]:
+        """Writes a sub-graph of the node in hand where the writer stands; it may be written several times.
 
         Args:
             graph: what to write.
-            owner: the control operator that it is a body of.
-            inputs: the names that its inputs have outside, when it reads them from there; the ONNX graph then
-                has no inputs of its own.
-        """
-        proto = GraphProto(name=graph.name or "graph")
-        if self.dry and owner is not None:
-            return proto
-        outer, scope = self._node, Scope(graph, owner)
-        self.scopes.append(scope)
-        for index, value in enumerate(graph.inputs):
-            if inputs is None:
-                proto.input.append(_value_info(self._declare(value, value.name or "input"), value.type))
-            else:
-                self.alias(value, inputs[index])
-        proto.output.extend(self._outputs(graph))
-        for node in graph:
-            self.write(node)
-        self._close(graph, proto)
-        self.scopes.pop()
-        self._node = outer
-        return proto
+            inputs: the names of what it takes.
 
-    def _outputs(self, graph: Graph) -> list[ValueInfoProto]:
-        """Reserves the names of the outputs, before anything else can take them."""
-        found = []
-        for value, wanted in zip(graph.outputs, graph.output_names, strict=True):
-            if self._is_passed_through(value, wanted):
-                name = wanted
-            elif value.producer is None or value in self._named:
-                name = self._values.take(wanted or "output")
-            else:
-                name = self._declare(value, wanted or "output")
-            found.append(_value_info(name, value.type))
+        Returns:
+            The names of its outputs, which may be those of inputs.
+        """
+        node, outer = self.node, self.scope
+        if self.dry:
+            return [self._values.take("dry") for _ in graph.outputs]
+        self._named.update(zip(graph.inputs, inputs, strict=True))
+        self.scopes.append(Scope(graph, node, outer.nodes, outer.values))
+        for part in graph:
+            for value in part.outputs:
+                self._named.pop(value, None)
+            self.write(part)
+        self.scopes.pop()
+        self._node = node
+        return [self.name(v) for v in graph.outputs]
+
+    def take(self, proto: GraphProto, name: str, type: TensorType) -> str:
+        """A new input of a body; returns its name."""
+        found = self._values.take(name)
+        proto.input.append(_value_info(found, type))
         return found
 
-    def _is_passed_through(self, value: Value, wanted: str) -> bool:
-        # Only the file's own input can be its output as it is; a body has to make what it returns.
-        return len(self.scopes) == 1 and value.producer is None and self._named.get(value) == wanted
+    def give(self, proto: GraphProto, name: str, type: TensorType) -> None:
+        """A new output of a body, under another name where the body did not make the value itself."""
+        made = any(name in node.output for node in self.scope.nodes)
+        if not made or any(name == info.name for info in proto.output):
+            name = self._copy(name, self._values.take(name))
+        proto.output.append(_value_info(name, type))
 
-    def _close(self, graph: Graph, proto: GraphProto) -> None:
-        """Completes ``proto`` when all nodes are written."""
-        for info, value in zip(proto.output, graph.outputs, strict=True):
-            if self._named.get(value) != info.name:
-                self._copy(value, info.name)
-        outputs = {info.name for info in proto.output}
-        for node in graph:
-            for value in node.outputs:
-                if self._named[value] not in outputs:
-                    proto.value_info.append(_value_info(self._named[value], value.type))
-        proto.node.extend(self.scope.nodes)
+    def _reserve(self, value: Value, wanted: str) -> str:
+        """The name of an output, before anything else can take it."""
+        if value.producer is None and self._named.get(value) == wanted:
+            return wanted  # an input under its own name
+        if value.producer is None or value in self._named:
+            return self._values.take(wanted or "output")
+        return self._declare(value, wanted or "output")
 
-    def _copy(self, value: Value, name: str) -> None:
-        """Gives ``value`` a second name: an input, a constant or another output is an output too."""
-        proto = NodeProto(op_type="Identity", input=[self.name(value)], output=[name])
-        proto.name = self._nodes.take(f"{name}/Identity")
+    def _close(self, proto: GraphProto) -> None:
+        """Ends the graph in hand."""
+        scope, outputs = self.scopes.pop(), {info.name for info in proto.output}
+        proto.node.extend(scope.nodes)
+        proto.value_info.extend(_value_info(n, t) for n, t in scope.values.items() if n not in outputs)
+
+    def _copy(self, source: str, name: str) -> str:
+        """A second name for a value: one that is an input, a constant or another output is an output too."""
+        proto = NodeProto(op_type="Identity", name=self._nodes.take(f"{name}/Identity"))
+        proto.input.append(source)
+        proto.output.append(name)
         self.scope.nodes.append(proto)
+        return name
 
     def _declare(self, value: Value, wanted: str) -> str:
         name = self._named[value] = self._values.take(wanted)

@@ -1,8 +1,8 @@
-"""Convolution and its transpose, as matrix products over blocks that stay in cache.
+"""Convolution, as matrix products over blocks that stay in cache.
 
-Channels first: x `[N, C, *spatial]`, weight `[O, C/groups, *kernel]`, transposed `[C, O/groups, *kernel]`.
-Channels last: x `[N, *spatial, C]`, weight `[O, *kernel, C/groups]`, transposed `[C, *kernel, O/groups]`.
-The weight is reshaped to a matrix and not copied (unless it is not contiguous, or of a dtype that BLAS lacks).
+Channels first: x `[N, C, *spatial]`, weight `[O, C/groups, *kernel]`. Channels last: x `[N, *spatial, C]`,
+weight `[O, *kernel, C/groups]`.
+A contiguous weight of a dtype that BLAS knows is reshaped to a matrix and never copied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from mmconvert.ir.kernels.windows import (
     Array,
     Pads,
     Tile,
-    Window,
     Windows,
     leading,
     padded,
@@ -43,7 +42,7 @@ def convolve(
     groups: int,
     channels_last: bool,
 ) -> Array:
-    """Cross-correlation of the zero-padded `x` with `weight`, which is what every framework calls convolution.
+    """Cross-correlation of zero-padded `x` with `weight`, which is what every framework calls convolution.
 
     Args:
         x: `[N, C, *spatial]` or `[N, *spatial, C]`, any number of spatial axes.
@@ -105,10 +104,24 @@ def _rows(x: Array, weight: Array, bias: Array | None, windows: Windows, groups:
 
 def _unrolled_rows(x: Array, windows: Windows, tile: Tile, groups: int) -> Array:
     """The windows of a tile as `[groups, P, K]`."""
-    view = sliding(padded(x, windows, tile), windows, tile, channels_last=True)
+    block, count = padded(x, windows, tile), math.prod(shape_of(tile))
+    if groups > 1 and not _single(windows):
+        return _regrouped(block, windows, tile, groups).reshape(groups, -1, count).swapaxes(1, 2)
+    view = _separate(sliding(block, windows, tile, channels_last=True), windows)
     split = view.reshape(*view.shape[:-1], groups, view.shape[-1] // groups)
-    first = _separate(np.moveaxis(split, -2, 0), windows)
-    return first.reshape(groups, math.prod(shape_of(tile)), -1)
+    return np.moveaxis(split, -2, 0).reshape(groups, count, -1)
+
+
+def _regrouped(block: Array, windows: Windows, tile: Tile, groups: int) -> Array:
+    """The windows of a channels-last block as `[groups, *kernel, C/groups, N, *out]`.
+
+    By way of channels first: a row of one channel is a longer piece to copy than the channels of one group.
+    """
+    channels, rank = block.shape[-1], len(windows)
+    first = np.ascontiguousarray(np.moveaxis(block, -1, 1))
+    view = sliding(first, windows, (tile[0], slice(0, channels), *tile[1:]), channels_last=False)
+    split = view.reshape(len(view), groups, channels // groups, *view.shape[2:])
+    return np.ascontiguousarray(split.transpose(1, *range(3, 3 + rank), 2, 0, *range(3 + rank, 3 + 2 * rank)))
 
 
 def _columns(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int, y: Array) -> None:
@@ -120,10 +133,11 @@ def _columns(x: Array, weight: Array, bias: Array | None, windows: Windows, grou
     grouped = y.reshape(len(y), groups, kept // groups, -1)
     limit = _positions(x, windows, dtype.itemsize * depth * groups)
     stop = 0
-    for batch, *inner in tiles((len(y), *y.shape[2:]), limit):
+    for tile in tiles((len(y), *y.shape[2:]), limit):
+        batch = tile[0]
         start = stop % flat.shape[-1]
-        stop = start + math.prod(shape_of(inner))
-        unrolled = _unrolled_columns(x, windows, (batch, slice(0, x.shape[1]), *inner), groups)
+        stop = start + math.prod(shape_of(tile[1:]))
+        unrolled = _unrolled_columns(x, windows, (batch, slice(0, x.shape[1]), *tile[1:]), groups)
         multiply(matrix, unrolled.astype(dtype, copy=False), out=grouped[batch, :, :, start:stop])
         del unrolled  # before the next one is made
         if bias is not None:
@@ -138,10 +152,15 @@ def _unrolled_columns(x: Array, windows: Windows, tile: Tile, groups: int) -> Ar
 
 def _positions(x: Array, windows: Windows, nbytes: int) -> int:
     """How many output positions to unroll at a time, at `nbytes` each; all where `x` serves as it is."""
-    free = all(window == Window(1, 1, window.dilation, 0, 0) for window in windows) and x.flags.c_contiguous
-    return x.size if free else _SCRATCH // max(1, nbytes)
+    untouched = _single(windows) and all(w.stride == 1 and w.before == w.after == 0 for w in windows)
+    return x.size if untouched and x.flags.c_contiguous else _SCRATCH // max(1, nbytes)
 
 
 def _separate(view: Array, windows: Windows) -> Array:
     """The windows one by one in memory: BLAS cannot read windows that overlap."""
-    return view if all(window.kernel == 1 for window in windows) else np.ascontiguousarray(view)
+    return view if _single(windows) else np.ascontiguousarray(view)
+
+
+def _single(windows: Windows) -> bool:
+    """Whether each window is a single tap."""
+    return all(window.kernel == 1 for window in windows)

@@ -1,4 +1,4 @@
-"""Transposed convolution: one matrix product per block of the input, whose results are added where they fall."""
+"""Transposed convolution: a matrix product per block of the input, its results added where they fall."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def convolve_transpose(
 def _add_rows(
     x: Array, matrix: Array, kernel: tuple[int, ...], windows: Windows, tile: Tile, y: Array
 ) -> None:
-    """Channels last: inputs `[P, C]` times weight `[C, kernel*O]`, for each group, into `y[N, *out, G, O]`."""
+    """Channels last: inputs `[P, C]` times weight `[C, kernel*O]`, by group, into `y[N, *out, G, O]`."""
     groups, depth, _ = matrix.shape
     part, kept = x[tile], y.shape[-1]
     inputs = part.reshape(-1, groups, depth).transpose(1, 0, 2).astype(matrix.dtype, copy=False)
@@ -79,7 +79,7 @@ def _add_rows(
 def _add_columns(
     x: Array, matrix: Array, kernel: tuple[int, ...], windows: Windows, tile: Tile, y: Array
 ) -> None:
-    """Channels first: weight `[O*kernel, C]` times inputs `[C, P]`, for each group, into `y[N, G, O, *out]`."""
+    """Channels first: weight `[O*kernel, C]` times inputs `[C, P]`, by group, into `y[N, G, O, *out]`."""
     groups, depth, _ = matrix.shape
     part, kept = x[tile[0], :, *tile[1:]], y.shape[2]
     inputs = part.reshape(len(part), groups, depth, -1).astype(matrix.dtype, copy=False)
@@ -92,7 +92,7 @@ def _add_columns(
 def _taps(
     kernel: tuple[int, ...], windows: Windows, tile: Tile, out: tuple[int, ...]
 ) -> Iterator[tuple[tuple[int, ...], Tile, Tile]]:
-    """Each tap, the outputs it reaches from a tile of the input, and from which inputs of the tile it does."""
+    """Each tap, the outputs it reaches from a tile of the input, and the inputs that reach them."""
     for tap in product(*map(range, kernel)):
         along = [
             reached(

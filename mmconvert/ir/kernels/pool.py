@@ -138,7 +138,7 @@ def lp_pool(
     out: Sequence[int],
     channels_last: bool,
 ) -> Array:
-    """The p-norm of each window of a floating `x`: `(sum |x|^p)^(1/p)`. Narrow floats are summed in float32."""
+    """The p-norm `(sum |x|^p)^(1/p)` of each window of a floating `x`, narrow floats summed in float32."""
     windows = windows_of(kernel, strides, dilations, pads)
     y = _output(x, out, channels_last)
     for block in _blocks(x, windows, out, channels_last):
@@ -159,7 +159,7 @@ class _Block(NamedTuple):
         return len(self.tile) - len(self.windows)
 
     def along(self, axis: int, tap: int) -> tuple[slice, slice]:
-        """The outputs of the tile whose `tap` along a spatial axis is inside the input, and where it reads."""
+        """The outputs of the tile whose `tap` along a spatial axis is inside the input, and what it reads."""
         outputs, window = self.tile[self.lead + axis], self.windows[axis]
         return reached(
             tap * window.dilation - self.margins[axis],
@@ -186,7 +186,7 @@ def _blocks(x: Array, windows: Windows, out: Sequence[int], channels_last: bool)
 
 
 def _fold(ufunc: np.ufunc, identity: float, part: Array, block: _Block) -> Array:
-    """`ufunc` over all taps of the windows, one axis after the other: the sum of their extents, not the product."""
+    """`ufunc` over all taps, one axis after the other: a sum of kernel extents and not their product."""
     for axis in reversed(range(len(block.windows))):
         at = block.lead + axis
         count = shape_of(block.tile)[at]
@@ -200,7 +200,7 @@ def _fold(ufunc: np.ufunc, identity: float, part: Array, block: _Block) -> Array
 
 
 def _improve(best: Array, index: Array, found: Array, at: Array) -> None:
-    """Put `found` into `best`, and `at` into `index`, where it is larger, the first NaN, or the first at all."""
+    """Put `found` into `best` and `at` into `index` where it is larger, the first NaN, or the first."""
     better = (~(found <= best) & (best == best)) | (index < 0)
     np.copyto(best, found, where=better)
     np.copyto(index, at, where=better)

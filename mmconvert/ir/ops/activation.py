@@ -12,7 +12,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels import elementwise
 from mmconvert.ir.kernels.special import blockwise
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Elementwise, operator
 from mmconvert.ir.ops.binary import Add, Div, Max, Min, Mul, Sub
 from mmconvert.ir.ops.logic import Greater, Less, Where, require_same_dtype
 from mmconvert.ir.ops.unary import Abs, Identity, Unary
@@ -20,7 +20,7 @@ from mmconvert.ir.types import Array, TensorType, broadcast
 
 
 @operator
-class Relu(Op):
+class Relu(Elementwise):
     """``max(x, 0)``; of integers too."""
 
     def infer(self, x: TensorType) -> TensorType:
@@ -50,7 +50,7 @@ class LeakyRelu(Unary):
 
 
 @operator
-class PRelu(Op):
+class PRelu(Elementwise):
     """``x`` above zero, ``slope * x`` below; ``slope`` broadcasts to ``x`` by NumPy's rule."""
 
     def infer(self, x: TensorType, slope: TensorType) -> TensorType:
@@ -85,7 +85,7 @@ class ThresholdedRelu(Unary):
 
 
 @operator
-class Clip(Op):
+class Clip(Elementwise):
     """``min(max(x, low), high)``; of integers too. A bound of None is absent.
 
     Bounds outside the range of an integer type bound nothing; the fraction of a bound is cut off.
@@ -133,7 +133,7 @@ def _scalar(bound: float | None, dtype: DType) -> Array | None:
 
 
 @operator
-class Shrink(Op):
+class Shrink(Elementwise):
     """``x + bias`` below ``-threshold``, ``x - bias`` above ``threshold``, 0 between them.
 
     ``bias`` 0 is the hard shrinkage, ``bias`` equal to ``threshold`` the soft one.

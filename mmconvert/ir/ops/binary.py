@@ -11,14 +11,14 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Elementwise, operator
 from mmconvert.ir.ops import symbolic
 from mmconvert.ir.ops.logic import And, Equal, Greater, Less, Not, Where, Xor, require_same_dtype
 from mmconvert.ir.ops.unary import Abs, Atan, Cast, Floor, Sign
 from mmconvert.ir.types import Array, TensorType, broadcast
 
 
-class Binary(Op):
+class Binary(Elementwise):
     """A function of two numeric tensors of one element type, which broadcast; the type stays."""
 
     __slots__ = ()

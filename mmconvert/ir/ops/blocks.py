@@ -16,6 +16,7 @@ from mmconvert.ir.ops.pad import Pad
 from mmconvert.ir.ops.shape import Reshape, Transpose
 from mmconvert.ir.types import Array, Extent, Layout, TensorType
 
+BlockMode = Literal["DCR", "CRD"]
 Extents = tuple[Extent, ...]
 Steps = tuple[Extents, tuple[int, ...], Extents]
 """What a block operator is: a reshape, a transposition, and a reshape."""
@@ -30,7 +31,7 @@ class DepthToSpace(Op):
     """
 
     block: int
-    mode: Literal["DCR", "CRD"]
+    mode: BlockMode
     layout: Layout
 
     def infer(self, x: TensorType) -> TensorType:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from mmconvert.errors import InferenceError, InvalidModelError
+from mmconvert.ir import dims
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.types import Array, Extent, TensorType
 
@@ -43,9 +44,8 @@ class Slice(Op):
 
     def evaluate(self, x: Array) -> Array:
         index: list[slice] = [slice(None)] * x.ndim
-        for axis, start, size, step in zip(self.axes, self.starts, self.sizes, self.steps, strict=True):
-            assert isinstance(start, int)
-            assert isinstance(size, int)
+        starts, sizes = dims.numbers(self.starts), dims.numbers(self.sizes)
+        for axis, start, size, step in zip(self.axes, starts, sizes, self.steps, strict=True):
             _require_run(x.shape[axis], start, size, step)
             stop = start + size * step
             index[axis] = slice(start, stop if stop >= 0 else None, step) if size else slice(0, 0)

@@ -11,7 +11,7 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Elementwise, operator
 from mmconvert.ir.ops.symbolic import combine, order
 from mmconvert.ir.types import Array, TensorType, broadcast
 
@@ -26,7 +26,7 @@ def require_same_dtype(first: TensorType, *others: TensorType) -> None:
         other.require(other.dtype == first.dtype, f"the element type of {first}")
 
 
-class Comparison(Op):
+class Comparison(Elementwise):
     """A relation between the elements of two numeric tensors of one type, which broadcast; gives booleans."""
 
     __slots__ = ()
@@ -134,7 +134,7 @@ class LessEqual(Comparison):
         return b(GreaterEqual(), other, a)
 
 
-class Connective(Op):
+class Connective(Elementwise):
     """A function of the elements of two boolean tensors, which broadcast."""
 
     __slots__ = ()
@@ -176,7 +176,7 @@ class Xor(Connective):
 
 
 @operator
-class Not(Op):
+class Not(Elementwise):
     """The negation of a boolean tensor."""
 
     def infer(self, x: TensorType) -> TensorType:
@@ -190,7 +190,7 @@ class Not(Op):
 
 
 @operator
-class Where(Op):
+class Where(Elementwise):
     """The element of ``a`` where ``condition`` is true, that of ``b`` where it is false.
 
     condition: bool. a, b: any one type. All three broadcast.

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
@@ -47,7 +48,7 @@ class Pad(Op):
         return x.with_shape(shape)
 
     def evaluate(self, x: Array) -> Array:
-        pads = [(_number(before), _number(after)) for before, after in self.pads]
+        pads = [dims.numbers(pair) for pair in self.pads]
         index = [
             slice(max(-before, 0), e - max(-after, 0))
             for e, (before, after) in zip(x.shape, pads, strict=True)
@@ -84,11 +85,6 @@ class Pad(Op):
                 if spare is not None and _added(p) != 0 and isinstance(room, int) and room < 0:
                     return False
         return True
-
-
-def _number(extent: Extent) -> int:
-    assert isinstance(extent, int)
-    return extent
 
 
 def _is_negative(pad: Extent) -> bool:

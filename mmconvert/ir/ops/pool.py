@@ -7,7 +7,9 @@ from typing import TypedDict
 
 from mmconvert import dtypes
 from mmconvert.ir import geometry
+from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Padding, Pads
+from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels import average_pool, lp_pool, max_pool, max_pool_indices
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.binary import Mul, Pow
@@ -111,7 +113,7 @@ class LpPool(Op):
         return lp_pool(x, p=self.p, **_windows(self, x))
 
     def decompose(self, b: Builder, x: Value) -> Value | None:
-        """A mean of ``|x|^p`` over the padded input, times the window's size; not where windows overhang it."""
+        """A mean of ``|x|^p``, times the window's size; not where windows may hang over the padding."""
         if self.ceil:
             return None
         mean = AveragePool(

@@ -15,7 +15,7 @@ from mmconvert.ir.ops.indexing import Gather
 from mmconvert.ir.ops.logic import Where
 from mmconvert.ir.ops.matmul import MatMul
 from mmconvert.ir.ops.sampling import Axis, Coordinates, Mode, Nearest, Samples, apply, sample
-from mmconvert.ir.ops.shape import Transpose
+from mmconvert.ir.ops.shape import Transpose, natural
 from mmconvert.ir.types import Array, DType, Extent, TensorType
 
 
@@ -68,7 +68,7 @@ class Resize(Op):
         x.require(bool(self.roi) or self.coordinates != "tf_crop_and_resize", "a region to crop")
         x.require(all(scale > 0 for scale in self.scales), f"a scale above 0 for each of {self.scales}")
         shape = list(x.shape)
-        for axis, size in zip(axes, self.sizes, strict=True):
+        for axis, size in zip(axes, natural(self.sizes), strict=True):
             x.require(not isinstance(size, int) or size == 0 or shape[axis] != 0, "something to sample")
             shape[axis] = size
         return x.with_shape(tuple(shape))

@@ -11,7 +11,7 @@ from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.binary import Add
 from mmconvert.ir.ops.logic import Equal, Less, Where
-from mmconvert.ir.ops.shape import Unsqueeze
+from mmconvert.ir.ops.shape import Unsqueeze, natural
 from mmconvert.ir.ops.unary import Cast
 from mmconvert.ir.types import Array, Extent, TensorType
 
@@ -32,7 +32,8 @@ class OneHot(Op):
         indices.require_integer().require(0 <= self.axis <= indices.rank, f"room for a new axis {self.axis}")
         off.require_rank(0)
         on.require_rank(0).require(on.dtype == off.dtype, f"a scalar like {off}")
-        return off.with_shape((*indices.shape[: self.axis], self.depth, *indices.shape[self.axis :]))
+        (depth,) = natural((self.depth,))
+        return off.with_shape((*indices.shape[: self.axis], depth, *indices.shape[self.axis :]))
 
     def evaluate(self, indices: Array, off: Array, on: Array) -> Array:
         (depth,) = dims.numbers((self.depth,))

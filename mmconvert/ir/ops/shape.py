@@ -30,7 +30,7 @@ class Reshape(Op):
     shape: tuple[Extent, ...]
 
     def infer(self, x: TensorType) -> TensorType:
-        difference = x.size - dims.product(self.shape)
+        difference = x.size - dims.product(natural(self.shape))
         x.require(
             not isinstance(difference, int) or difference == 0, f"as many elements as {_show(self.shape)} has"
         )
@@ -65,7 +65,7 @@ class Expand(Op):
     shape: tuple[Extent, ...]
 
     def infer(self, x: TensorType) -> TensorType:
-        x.require(x.rank <= len(self.shape), f"at most {len(self.shape)} axes")
+        x.require(x.rank <= len(natural(self.shape)), f"at most {len(self.shape)} axes")
         for have, want in zip(reversed(x.shape), reversed(self.shape), strict=False):
             fits = have in (1, want) or not (isinstance(have, int) and isinstance(want, int))
             x.require(fits, f"a tensor that broadcasts to {_show(self.shape)}")
@@ -160,11 +160,8 @@ class Split(Op):
         rest: Extent = x.shape[axis]
         for size in self.sizes:
             rest = rest - size
-        negative = any(isinstance(size, int) and size < 0 for size in self.sizes)
-        x.require(
-            not negative and (not isinstance(rest, int) or rest == 0),
-            f"an axis {axis} of {_show(self.sizes)}",
-        )
+        fits = not isinstance(rest, int) or rest == 0
+        x.require(fits, f"an axis {axis} as long as {_show(natural(self.sizes))} together")
         return tuple(x.with_shape((*x.shape[:axis], size, *x.shape[axis + 1 :])) for size in self.sizes)
 
     def evaluate(self, x: Array) -> tuple[Array, ...]:
@@ -188,7 +185,7 @@ class Tile(Op):
     repeats: tuple[Extent, ...]
 
     def infer(self, x: TensorType) -> TensorType:
-        x.require(x.rank == len(self.repeats), f"one axis for each of {_show(self.repeats)}")
+        x.require(x.rank == len(natural(self.repeats)), f"one axis for each of {_show(self.repeats)}")
         return x.with_shape(tuple(e * r for e, r in zip(x.shape, self.repeats, strict=True)))
 
     def evaluate(self, x: Array) -> Array:
@@ -249,7 +246,7 @@ class Fill(Op):
     dtype: DType
 
     def infer(self) -> TensorType:
-        return TensorType(self.dtype, self.shape)
+        return TensorType(self.dtype, natural(self.shape))
 
     def evaluate(self) -> Array:
         return np.full(dims.numbers(self.shape), self.value, dtype=self.dtype)
@@ -274,7 +271,7 @@ class Range(Op):
             scalar.require_numeric().require(
                 scalar.dtype == start.dtype and not scalar.rank, f"a scalar like {start}"
             )
-        return start.with_shape((self.size,))
+        return start.with_shape(natural((self.size,)))
 
     def evaluate(self, start: Array, limit: Array, delta: Array) -> Array:
         (size,) = dims.numbers((self.size,))
@@ -285,6 +282,17 @@ class Range(Op):
         if start is None or delta is None or not isinstance(self.size, int):
             return None
         return np.array([start.item() + i * delta.item() for i in range(self.size)], dtype=object)
+
+
+def natural(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
+    """``shape``, when none of its extents is known to be negative.
+
+    Raises:
+        InferenceError: one is.
+    """
+    if any(isinstance(extent, int) and extent < 0 for extent in shape):
+        raise InferenceError(f"there is a negative extent in {_show(shape)}")
+    return shape
 
 
 def _show(shape: tuple[Extent, ...]) -> str:

@@ -11,12 +11,12 @@ from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Elementwise, operator
 from mmconvert.ir.ops.logic import Equal, NotEqual
 from mmconvert.ir.types import Array, TensorType
 
 
-class Unary(Op):
+class Unary(Elementwise):
     """A function of the elements of one floating-point tensor; type and shape stay."""
 
     __slots__ = ()
@@ -46,7 +46,7 @@ class NumericFunction(Function):
 
 
 @operator
-class Identity(Op):
+class Identity(Elementwise):
     """``x`` itself, of any type."""
 
     symbolic: ClassVar[bool] = True
@@ -59,7 +59,7 @@ class Identity(Op):
 
 
 @operator
-class Cast(Op):
+class Cast(Elementwise):
     """``x`` converted to the element type ``to``.
 
     Floats become integers by truncation towards zero; what does not fit is undefined. Numbers become booleans
@@ -108,7 +108,7 @@ class Sign(NumericFunction):
 
 
 @operator
-class BitwiseNot(Op):
+class BitwiseNot(Elementwise):
     """Every bit of an integer inverted."""
 
     def infer(self, x: TensorType) -> TensorType:
@@ -185,7 +185,7 @@ class Atan(Function):
 
 
 @operator
-class IsNan(Op):
+class IsNan(Elementwise):
     """True where ``x`` is not a number."""
 
     def infer(self, x: TensorType) -> TensorType:
@@ -199,7 +199,7 @@ class IsNan(Op):
 
 
 @operator
-class IsInf(Op):
+class IsInf(Elementwise):
     """True where ``x`` is infinite, of the signs asked for."""
 
     detect_negative: bool = True

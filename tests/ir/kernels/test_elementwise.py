@@ -35,7 +35,9 @@ def test_affine_of_more_than_one_chunk(axis: int) -> None:
     x = normal(1, 2, 48, 70, 48, dtype=np.float32)
     scale, shift = normal(2, 48, dtype=np.float32), normal(3, 48, dtype=np.float32)
     along = [1, -1, 1, 1] if axis == 1 else [1, 1, 1, -1]
-    np.testing.assert_array_equal(affine(x, scale, shift, axis), x * scale.reshape(along) + shift.reshape(along))
+    np.testing.assert_array_equal(
+        affine(x, scale, shift, axis), x * scale.reshape(along) + shift.reshape(along)
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.int64, np.uint8])

@@ -38,7 +38,7 @@ def options_of(window: Geometry, *, ceil: bool, last: bool) -> dict[str, Any]:
 
 
 def naive(x: Array, window: Geometry, out: tuple[int, ...], *, pad: bool = False) -> list[Array]:
-    """The values of each window in row-major order, `[N, C, taps]` each; with `pad`, zeros for the padding."""
+    """The values of each window in row-major order, `[N, C, taps]` each; `pad` adds the padding."""
     found = []
     for place in np.ndindex(*out):
         at = [
@@ -51,7 +51,9 @@ def naive(x: Array, window: Geometry, out: tuple[int, ...], *, pad: bool = False
         values = x[np.ix_(range(x.shape[0]), range(x.shape[1]), *kept)].reshape(*x.shape[:2], -1)
         if pad:
             bounds = zip(at, window.extents, window.pads, strict=True)
-            taps = np.prod([np.count_nonzero((a >= -before) & (a < n + after)) for a, n, (before, after) in bounds])
+            taps = np.prod(
+                [np.count_nonzero((a >= -before) & (a < n + after)) for a, n, (before, after) in bounds]
+            )
             values = np.pad(values, ((0, 0), (0, 0), (0, int(taps) - values.shape[-1])))
         found.append(values)
     return found
@@ -63,23 +65,16 @@ def stack(values: list[Array], out: tuple[int, ...]) -> Array:
     return together.reshape(*together.shape[:2], *out)
 
 
-random_cases = [
-    settings(max_examples=150, deadline=None),
-    given(
+def randomly(test: Any) -> Any:
+    """Run a test over random windows."""
+    cases = given(
         window=geometries(),
         batch=st.integers(1, 2),
         ceil=st.booleans(),
         last=st.booleans(),
         scratch=st.sampled_from([1, 100, 1 << 20]),
-    ),
-]
-
-
-def randomly(test: Any) -> Any:
-    """Run a test over random windows."""
-    for decorate in reversed(random_cases):
-        test = decorate(test)
-    return test
+    )
+    return settings(max_examples=100, deadline=None)(cases(test))
 
 
 @randomly
@@ -102,7 +97,9 @@ def test_indices_point_at_the_first_maximum(
         y, where = max_pool_indices(to_last(x) if last else x, **options)
     places = naive(np.arange(x.size).reshape(x.shape), window, options["out"])
     expected = [
-        np.take_along_axis(at, values.argmax(-1)[..., None], -1)[..., 0] if at.size else np.full(x.shape[:2], -1)
+        np.take_along_axis(at, values.argmax(-1)[..., None], -1)[..., 0]
+        if at.size
+        else np.full(x.shape[:2], -1)
         for at, values in zip(places, naive(x, window, options["out"]), strict=True)
     ]
     np.testing.assert_array_equal(to_first(where) if last else where, stack(expected, options["out"]))
@@ -191,7 +188,9 @@ def attributes_of(window: Geometry, *, ceil: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("window", CORNERS, ids=str)
 def test_average_agrees_with_onnxruntime(window: Geometry, include: bool, ceil: bool) -> None:
     x = normal(0, 2, 3, *window.extents, dtype=np.float32)
-    (expected,) = onnxruntime("AveragePool", x, count_include_pad=int(include), **attributes_of(window, ceil=ceil))
+    (expected,) = onnxruntime(
+        "AveragePool", x, count_include_pad=int(include), **attributes_of(window, ceil=ceil)
+    )
     y = average_pool(x, count_include_pad=include, **options_of(window, ceil=ceil, last=False))
     np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
 
@@ -203,7 +202,7 @@ def test_average_agrees_with_torch_in_ceil_mode(window: Geometry, include: bool)
     pads = [before for before, _ in window.pads]
     if set(window.dilations) != {1} or any(p > k // 2 for p, k in zip(pads, window.kernel, strict=True)):
         pytest.skip("PyTorch cannot express it")
-    window = Geometry(*window.__dict__.values()) if False else _symmetric(window)
+    window = _symmetric(window)
     x = normal(0, 2, 3, *window.extents)
     function = getattr(torch.nn.functional, f"avg_pool{window.rank}d")
     expected = function(torch.tensor(x), window.kernel, window.strides, pads, True, include).numpy()
@@ -249,7 +248,8 @@ def test_nan_is_the_maximum_and_the_first_one_is_found(row: list[float]) -> None
 
 
 @pytest.mark.parametrize(
-    ("dtype", "lowest"), [(np.float16, -np.inf), (np.float64, -np.inf), (np.int8, -128), (np.uint8, 0), (np.bool_, 0)]
+    ("dtype", "lowest"),
+    [(np.float16, -np.inf), (np.float64, -np.inf), (np.int8, -128), (np.uint8, 0), (np.bool_, 0)],
 )
 def test_an_empty_window(dtype: npt.DTypeLike, lowest: float) -> None:
     x = np.ones((1, 1, 3), dtype)

@@ -78,5 +78,5 @@ def test_narrow_floats_are_rounded_once(dtype: type) -> None:
         np.divide(x, 3, out=out)
         out *= 3
 
-    x = np.linspace(1, 2, 50).astype(dtype)
+    x: Array = np.linspace(1, 2, 50).astype(dtype)
     np.testing.assert_array_equal(blockwise(third, x), x)

@@ -20,6 +20,11 @@ def operands(case: Case) -> list[Array]:
     return [array for array in rows.operands(case) if array is not None]
 
 
+def fields(case: Case) -> Any:
+    """The case's operator, for reading the fields of its own class."""
+    return case.op
+
+
 def run_node(
     kind: str,
     inputs: Sequence[Array | None],

@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 
 from mmconvert import dtypes
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
+
+quick = settings(deadline=None, max_examples=50)
+"""What a property test can afford on a busy machine."""
 
 TOLERANCES = {dtypes.F64: 1e-12, dtypes.F32: 4e-6, dtypes.F16: 4e-3, dtypes.BF16: 3e-2}
 """How far a result may be off, in relation to the largest element."""

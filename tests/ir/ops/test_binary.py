@@ -24,7 +24,7 @@ from mmconvert.ir.types import Array, TensorType
 from mmconvert.tensors import Tensor
 from tests.cases.binary import CASES
 from tests.cases.case import Case
-from tests.ir.ops.rows import assert_oracle, evaluate
+from tests.ir.ops.rows import assert_oracle, evaluate, quick
 
 
 def divide(a: Any, b: Any) -> Any:
@@ -101,6 +101,7 @@ def test_nan_wins(op: Op) -> None:
     assert np.isnan(y).tolist() == [True, True, False]
 
 
+@quick
 @given(mutually_broadcastable_shapes(num_shapes=2, max_dims=5))
 def test_shapes_broadcast_as_in_numpy(shapes: Any) -> None:
     a, b = (TensorType(dtypes.F32, shape) for shape in shapes.input_shapes)
@@ -108,6 +109,7 @@ def test_shapes_broadcast_as_in_numpy(shapes: Any) -> None:
     assert ops.Greater().infer(a, b).shape == shapes.result_shape
 
 
+@quick
 @given(st.lists(st.integers(1, 3), max_size=4), st.lists(st.integers(1, 3), max_size=4))
 def test_shapes_that_numpy_refuses_are_refused(a: list[int], b: list[int]) -> None:
     first, second = TensorType(dtypes.F32, tuple(a)), TensorType(dtypes.F32, tuple(b))
@@ -123,6 +125,7 @@ def test_shapes_that_numpy_refuses_are_refused(a: list[int], b: list[int]) -> No
 INTEGERS = arrays(np.int32, 8, elements=st.integers(-1000, 1000))
 
 
+@quick
 @given(INTEGERS, INTEGERS.map(lambda b: np.where(b == 0, np.int32(7), b)))
 def test_quotients_and_rests_belong_together(a: Array, b: Array) -> None:
     (quotient,), (rest,) = evaluate(ops.Div(), [a, b]), evaluate(ops.Fmod(), [a, b])

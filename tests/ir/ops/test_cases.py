@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,8 @@ def test_operands_may_be_views(case: Case) -> None:
 def spread(array: Array) -> Array:
     """A read-only view with the numbers of ``array`` and gaps between them."""
     holder = np.zeros(tuple(2 * e for e in array.shape), dtype=array.dtype)
-    view = holder[(*(slice(None, None, 2) for _ in array.shape), ...)]
+    every_other: tuple[Any, ...] = (*(slice(None, None, 2) for _ in array.shape), ...)
+    view = holder[every_other]
     view[...] = array
     return frozen(view)
 

@@ -13,14 +13,14 @@ from mmconvert.ir.ops import Conv, ConvTranspose
 from mmconvert.ir.types import Array, Layout, TensorType
 from tests.cases.case import Case
 from tests.cases.conv import CASES
-from tests.ir.ops.onnx_oracle import operands, pads_attribute, run_node
+from tests.ir.ops.onnx_oracle import fields, operands, pads_attribute, run_node
 
 
 def channels_first(case: Case) -> tuple[Array, list[Array]]:
     """What the operator computes, and its operands, both as ONNX lays them out."""
     arrays = operands(case)
     y = case.op.evaluate(*arrays)
-    if case.op.layout is Layout.NHWC:
+    if fields(case).layout is Layout.NHWC:
         y, arrays[:2] = (
             np.moveaxis(y, -1, 1),
             [np.ascontiguousarray(np.moveaxis(a, -1, 1)) for a in arrays[:2]],
@@ -34,7 +34,7 @@ def attributes(op: Conv | ConvTranspose) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.op, Conv)], ids=str)
 def test_conv_is_onnx_runtimes(case: Case) -> None:
-    op, (y, arrays) = case.op, channels_first(case)
+    op, (y, arrays) = fields(case), channels_first(case)
     pads = pads_attribute(op.padding, arrays[0].shape[2:], arrays[1].shape[2:], op.strides, op.dilations)
     (expected,) = run_node("Conv", arrays, attributes={**attributes(op), "pads": pads})
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
@@ -45,15 +45,15 @@ def test_conv_is_onnx_runtimes(case: Case) -> None:
     [
         c
         for c in CASES
-        if isinstance(c.op.padding, Same) and max(c.op.dilations) == 1 and isinstance(c.op, Conv)
+        if isinstance(fields(c).padding, Same) and max(fields(c).dilations) == 1 and isinstance(c.op, Conv)
     ],
     ids=str,
 )
 def test_same_is_auto_pad(case: Case) -> None:
     # ONNX Runtime refuses auto_pad together with dilations, which ONNX allows.
     y, arrays = channels_first(case)
-    auto_pad = "SAME_UPPER" if case.op.padding.extra_after else "SAME_LOWER"
-    (expected,) = run_node("Conv", arrays, attributes={**attributes(case.op), "auto_pad": auto_pad})
+    auto_pad = "SAME_UPPER" if fields(case).padding.extra_after else "SAME_LOWER"
+    (expected,) = run_node("Conv", arrays, attributes={**attributes(fields(case)), "auto_pad": auto_pad})
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -65,7 +65,7 @@ SHORT = "2d_same_stride_above_kernel"
     "case", [c for c in CASES if isinstance(c.op, ConvTranspose) and SHORT not in c.name], ids=str
 )
 def test_conv_transpose_is_onnx_runtimes(case: Case) -> None:
-    op, (y, arrays) = case.op, channels_first(case)
+    op, (y, arrays) = fields(case), channels_first(case)
     given = attributes(op)
     if isinstance(op.padding, Explicit):
         given["pads"] = pads_attribute(op.padding, (), (), (), ())
@@ -76,8 +76,8 @@ def test_conv_transpose_is_onnx_runtimes(case: Case) -> None:
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
 
 
-def conv_1d(x: list[float], kernel: list[float], **fields: Any) -> list[float]:
-    op = Conv(**{"strides": (1,), "dilations": (1,), "layout": Layout.NCHW, **fields})
+def conv_1d(x: list[float], kernel: list[float], **given: Any) -> Any:
+    op = Conv(**{"strides": (1,), "dilations": (1,), "layout": Layout.NCHW, **given})
     return op.evaluate(np.array(x).reshape(1, 1, -1), np.array(kernel).reshape(1, 1, -1)).reshape(-1).tolist()
 
 
@@ -91,9 +91,9 @@ def test_conv_by_hand() -> None:
     assert conv_1d([1, 2, 3], ones, padding=Explicit(((2, 0),))) == [100, 210, 321]
 
 
-def transposed_1d(x: list[float], kernel: list[float], **fields: Any) -> list[float]:
+def transposed_1d(x: list[float], kernel: list[float], **given: Any) -> Any:
     op = ConvTranspose(
-        **{"strides": (2,), "dilations": (1,), "output_padding": (0,), "layout": Layout.NHWC, **fields}
+        **{"strides": (2,), "dilations": (1,), "output_padding": (0,), "layout": Layout.NHWC, **given}
     )
     return op.evaluate(np.array(x).reshape(1, -1, 1), np.array(kernel).reshape(1, -1, 1)).reshape(-1).tolist()
 
@@ -124,7 +124,7 @@ def test_extents_may_be_symbols() -> None:
     def shape(op: Conv | ConvTranspose) -> str:
         return str(op.infer(x, weight, bias))
 
-    both = {"dilations": (1, 1), "layout": Layout.NHWC}
+    both: dict[str, Any] = {"dilations": (1, 1), "layout": Layout.NHWC}
     assert shape(Conv(strides=(1, 1), padding=Explicit(((0, 0), (0, 0))), **both)) == "f32[n,h-2,222,8]"
     assert shape(Conv(strides=(2, 2), padding=Explicit(((1, 1), (0, 1))), **both)) == "f32[n,(h+1)//2,112,8]"
     assert shape(Conv(strides=(2, 2), padding=Same(), **both)) == "f32[n,(h+1)//2,112,8]"
@@ -145,7 +145,7 @@ PLAIN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("x", "weight", "bias", "fields", "message"),
+    ("x", "weight", "bias", "changed", "message"),
     [
         ("i32[1,4,8]", "i32[2,4,3]", None, {}, "a floating-point tensor is needed, not i32"),
         ("f32[4,8]", "f32[2,4]", None, {}, "a batch, a channel and a spatial axis"),
@@ -166,11 +166,10 @@ PLAIN: dict[str, Any] = {
     ],
 )
 def test_what_does_not_fit_is_refused(
-    x: str, weight: str, bias: str | None, fields: dict[str, Any], message: str
+    x: str, weight: str, bias: str | None, changed: dict[str, Any], message: str
 ) -> None:
-    types = [None if spec is None else parse(spec) for spec in (x, weight, bias)]
     with pytest.raises(InferenceError, match=message):
-        Conv(**{**PLAIN, **fields}).infer(*types)
+        Conv(**{**PLAIN, **changed}).infer(parse(x), parse(weight), None if bias is None else parse(bias))
 
 
 def test_a_transpose_that_pads_all_away_is_refused() -> None:

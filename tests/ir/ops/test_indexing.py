@@ -7,6 +7,7 @@ import pytest
 
 from mmconvert import dtypes
 from mmconvert.errors import InferenceError, InvalidModelError
+from mmconvert.ir import dims
 from mmconvert.ir.dims import Dim, Extent
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import (
@@ -28,7 +29,7 @@ from tests.ir.ops.onnx_oracle import operands, run_node
 N, H = Dim.symbol("n"), Dim.symbol("h")
 
 
-def integers(*values: int) -> Array:
+def integers(*values: Extent) -> Array:
     return np.array(values, dtype=np.int64)
 
 
@@ -37,7 +38,7 @@ def spelled(op: Op, x: list[Array]) -> tuple[list[Array], dict[str, Any]]:
     match op:
         case Slice(axes=axes, starts=starts, sizes=sizes, steps=steps):
             ends = [start + size * step for start, size, step in zip(starts, sizes, steps, strict=True)]
-            ends = [end if end >= 0 else -(1 << 40) for end in ends]
+            ends = [end if end >= 0 else -(1 << 40) for end in dims.numbers(ends)]
             return [*x, integers(*starts), integers(*ends), integers(*axes), integers(*steps)], {}
         case Gather(axis=axis) | GatherElements(axis=axis):
             return x, {"axis": axis}

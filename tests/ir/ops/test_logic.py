@@ -22,7 +22,7 @@ from mmconvert.ir.types import TensorType
 from mmconvert.tensors import Tensor
 from tests.cases.case import Case
 from tests.cases.logic import CASES
-from tests.ir.ops.rows import assert_oracle
+from tests.ir.ops.rows import assert_oracle, quick
 from tests.ir.ops.test_binary import by_element, vector
 
 PYTHON: dict[type[Op], Callable[[Any, Any], Any]] = {
@@ -99,6 +99,7 @@ def test_extents_are_ordered_where_that_is_certain(a: Extent, b: Extent, wanted:
     assert order(a, b) == wanted
 
 
+@quick
 @given(st.integers(-3, 3), st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 5))
 def test_a_certain_order_holds_for_every_extent(slope: int, a: int, b: int, n: int) -> None:
     found = order(slope * N + a, N + b)

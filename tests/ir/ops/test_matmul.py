@@ -21,7 +21,7 @@ from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
 from tests.cases.matmul import CASES
 from tests.ir.ops.onnx_oracle import run_node
-from tests.ir.ops.rows import assert_oracle, assert_same, evaluate, infer, operands
+from tests.ir.ops.rows import assert_oracle, assert_same, evaluate, infer, operands, quick
 
 torch = pytest.importorskip("torch")
 N, M = Dim.symbol("n"), Dim.symbol("m")
@@ -67,6 +67,7 @@ def equations(draw: st.DrawFn) -> tuple[str, list[Array]]:
     return f"{','.join(terms)}->{output}", [rng.normal(size=[extents[c] for c in term]) for term in terms]
 
 
+@quick
 @given(equations())
 def test_any_equation_of_two_operands(drawn: tuple[str, list[Array]]) -> None:
     equation, xs = drawn
@@ -76,6 +77,7 @@ def test_any_equation_of_two_operands(drawn: tuple[str, list[Array]]) -> None:
     assert infer(op, xs)[0].shape == y.shape
 
 
+@quick
 @given(mutually_broadcastable_shapes(num_shapes=2, max_dims=3), *[st.integers(1, 3)] * 3)
 def test_any_stack_of_matrices(shapes: Any, rows: int, depth: int, columns: int) -> None:
     first, second = shapes.input_shapes

@@ -13,7 +13,7 @@ from mmconvert.ir.ops import AveragePool, LpPool, MaxPool, MaxPoolIndices
 from mmconvert.ir.types import Array, Layout, TensorType
 from tests.cases.case import Case
 from tests.cases.pool import CASES
-from tests.ir.ops.onnx_oracle import operands, pads_attribute, run_node
+from tests.ir.ops.onnx_oracle import fields, operands, pads_attribute, run_node
 
 
 def channels_first(case: Case) -> tuple[list[Array], Array]:
@@ -21,7 +21,7 @@ def channels_first(case: Case) -> tuple[list[Array], Array]:
     (x,) = operands(case)
     y = case.op.evaluate(x)
     results = list(y) if isinstance(y, tuple) else [y]
-    if case.op.layout is Layout.NHWC:
+    if fields(case).layout is Layout.NHWC:
         return [np.moveaxis(r, -1, 1) for r in results], np.ascontiguousarray(np.moveaxis(x, -1, 1))
     return results, x
 
@@ -44,29 +44,31 @@ def attributes(op: Any) -> dict[str, Any]:
 
 def check(case: Case, results: list[Array], x: Array, padding: dict[str, Any]) -> None:
     kind = "MaxPool" if isinstance(case.op, MaxPoolIndices) else case.op.name
-    expected = run_node(kind, [x], attributes={**attributes(case.op), **padding}, outputs=len(results))
+    expected = run_node(kind, [x], attributes={**attributes(fields(case)), **padding}, outputs=len(results))
     for ours, theirs in zip(results, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_pooling_is_onnx_runtimes(case: Case) -> None:
-    op, (results, x) = case.op, channels_first(case)
+    op, (results, x) = fields(case), channels_first(case)
     pads = pads_attribute(op.padding, x.shape[2:], op.kernel, op.strides, op.dilations)
     check(case, results, x, {"pads": pads})
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if isinstance(c.op.padding, Same) and max(c.op.dilations) == 1], ids=str
+    "case",
+    [c for c in CASES if isinstance(fields(c).padding, Same) and max(fields(c).dilations) == 1],
+    ids=str,
 )
 def test_same_is_auto_pad(case: Case) -> None:
     results, x = channels_first(case)
-    check(case, results, x, {"auto_pad": "SAME_UPPER" if case.op.padding.extra_after else "SAME_LOWER"})
+    check(case, results, x, {"auto_pad": "SAME_UPPER" if fields(case).padding.extra_after else "SAME_LOWER"})
 
 
-def windows(**fields: Any) -> dict[str, Any]:
+def windows(**given: Any) -> dict[str, Any]:
     plain = {"kernel": (2,), "strides": (2,), "dilations": (1,), "padding": Explicit(((0, 0),))}
-    return {**plain, "layout": Layout.NCHW, **fields}
+    return {**plain, "layout": Layout.NCHW, **given}
 
 
 ROW = np.array([[[6.0, 1.0, 2.0, 5.0, 4.0]]])
@@ -81,8 +83,8 @@ def test_ceil_by_hand() -> None:
 
 
 def test_divisors_by_hand() -> None:
-    def mean(**fields: Any) -> list[float]:
-        return AveragePool(**windows(kernel=(3,), **fields)).evaluate(ROW).reshape(-1).tolist()
+    def mean(**given: Any) -> Any:
+        return AveragePool(**windows(kernel=(3,), **given)).evaluate(ROW).reshape(-1).tolist()
 
     padded = Explicit(((1, 1),))
     assert mean(padding=padded) == [3.5, 8 / 3, 4.5]
@@ -97,16 +99,16 @@ def test_divisors_by_hand() -> None:
 
 def test_indices_by_hand() -> None:
     x = np.array([[[[1.0, 7.0, 7.0], [3.0, 2.0, 9.0]]]])
-    fields = {
+    given: dict[str, Any] = {
         "kernel": (2, 2),
         "strides": (1, 1),
         "dilations": (1, 1),
         "padding": Explicit.zero(2),
         "layout": Layout.NCHW,
     }
-    values, rows = MaxPoolIndices(**fields).evaluate(x)
+    values, rows = MaxPoolIndices(**given).evaluate(x)
     assert (values.tolist(), rows.tolist()) == ([[[[7, 9]]]], [[[[1, 5]]]])
-    assert MaxPoolIndices(**fields, storage_order=1).evaluate(x)[1].tolist() == [[[[2, 5]]]]
+    assert MaxPoolIndices(**given, storage_order=1).evaluate(x)[1].tolist() == [[[[2, 5]]]]
 
 
 def test_lp_pool_by_hand() -> None:

@@ -23,7 +23,7 @@ from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
 from tests.cases.reduce import CASES
 from tests.ir.ops.onnx_oracle import run_node
-from tests.ir.ops.rows import assert_oracle, assert_same, evaluate, infer, operands
+from tests.ir.ops.rows import assert_oracle, assert_same, evaluate, infer, operands, quick
 from tests.ir.ops.test_binary import vector
 
 torch = pytest.importorskip("torch")
@@ -31,7 +31,7 @@ special = pytest.importorskip("scipy.special")
 
 
 def mean(x: Array, **options: Any) -> Array:
-    result = x.mean(**options)
+    result = np.asarray(x.mean(**options))
     return np.trunc(result) if x.dtype.kind in "iu" else result
 
 
@@ -71,6 +71,7 @@ def reductions(draw: st.DrawFn) -> tuple[Array, tuple[int, ...], bool]:
     return x, tuple(draw(st.permutations(sorted(axes)))), draw(st.booleans())
 
 
+@quick
 @given(reductions())
 def test_any_axes_in_any_order(drawn: tuple[Array, tuple[int, ...], bool]) -> None:
     x, axes, keepdims = drawn
@@ -84,7 +85,7 @@ def test_any_axes_in_any_order(drawn: tuple[Array, tuple[int, ...], bool]) -> No
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_sums_of_narrow_floats_do_not_stall(dtype: type, axis: int) -> None:
-    x = np.full((5000, 5000)[: 2 - axis] if False else (3000, 3) if axis == 0 else (3, 3000), 1.0, dtype)
+    x: Array = np.ones((3000, 3) if axis == 0 else (3, 3000), dtype)
     (y,) = evaluate(ops.ReduceMean(axes=(axis,), keepdims=False), [x])
     assert y.dtype == dtype
     np.testing.assert_array_equal(y.astype(np.float64), 1)
@@ -121,6 +122,7 @@ def test_rankings_agree_with_onnx_runtime(case: Case) -> None:
         assert_same(found, one)
 
 
+@quick
 @given(arrays(np.int8, st.integers(1, 30), elements=st.integers(-3, 3)), st.booleans(), st.data())
 def test_of_equal_elements_the_first_ranks_first(x: Array, largest: bool, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, x.size))

@@ -7,6 +7,7 @@ import pytest
 
 from mmconvert import dtypes
 from mmconvert.errors import InferenceError
+from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph
@@ -14,7 +15,7 @@ from mmconvert.ir.ops import Gather, MatMul, Resize, Transpose
 from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
 from tests.cases.resize import CASES
-from tests.ir.ops.onnx_oracle import operands, run_node
+from tests.ir.ops.onnx_oracle import fields, operands, run_node
 
 
 def run_resize(op: Resize, x: Array) -> Array:
@@ -32,7 +33,7 @@ def run_resize(op: Resize, x: Array) -> Array:
     sizes, scales = np.array(x.shape, np.int64), np.ones(x.ndim, np.float32)
     region = np.repeat(np.array([0, 1], np.float32), x.ndim)
     for i, axis in enumerate(op.axes):
-        sizes[axis] = op.sizes[i]
+        sizes[axis] = dims.numbers(op.sizes)[i]
         scales[axis] = op.scales[i] if op.scales else 1
         region[[axis, axis + x.ndim]] = op.roi[i] if op.roi else (0, 1)
     inputs = (
@@ -44,12 +45,12 @@ def run_resize(op: Resize, x: Array) -> Array:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_resize_is_onnx_runtimes(case: Case) -> None:
     (x,) = operands(case)
-    np.testing.assert_allclose(case.op.evaluate(x), run_resize(case.op, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(case.op.evaluate(x), run_resize(fields(case), x), rtol=1e-5, atol=1e-5)
 
 
-def along(x: list[float], size: int, **fields: Any) -> list[float]:
+def along(x: list[float], size: int, **given: Any) -> Any:
     """A row resized; the coordinates are ``half_pixel`` unless they are given."""
-    op = Resize(**{"axes": (0,), "sizes": (size,), "mode": "nearest", "coordinates": "half_pixel", **fields})
+    op = Resize(**{"axes": (0,), "sizes": (size,), "mode": "nearest", "coordinates": "half_pixel", **given})
     return op.evaluate(np.array(x, dtype=np.float64)).tolist()
 
 
@@ -118,9 +119,9 @@ def test_rounded_scales_do_not_move_a_position_off_its_element() -> None:
     assert found == [0, 1, 3, 5, 6, 8]
 
 
-def torch_interpolate(x: Array, **fields: Any) -> Array:
+def torch_interpolate(x: Array, **given: Any) -> Any:
     torch = pytest.importorskip("torch")
-    return torch.nn.functional.interpolate(torch.from_numpy(x), **fields).numpy()
+    return torch.nn.functional.interpolate(torch.from_numpy(x), **given).numpy()
 
 
 PICTURE = np.random.default_rng(7).normal(size=(1, 2, 9, 7))
@@ -154,14 +155,14 @@ def test_torch_antialiased(size: Any, mode: Any, name: str) -> None:
 
 @pytest.mark.parametrize("size", GRIDS, ids=str)
 @pytest.mark.parametrize(
-    ("name", "fields"),
+    ("name", "rule"),
     [
         ("nearest", {"coordinates": "asymmetric", "nearest": "floor"}),
         ("nearest-exact", {"coordinates": "tf_half_pixel_for_nn", "nearest": "floor"}),
     ],
 )
-def test_torch_nearest(size: Any, name: str, fields: dict[str, Any]) -> None:
-    op = Resize(axes=(2, 3), sizes=size, mode="nearest", **fields)
+def test_torch_nearest(size: Any, name: str, rule: dict[str, Any]) -> None:
+    op = Resize(axes=(2, 3), sizes=size, mode="nearest", **rule)
     np.testing.assert_array_equal(op.evaluate(PICTURE), torch_interpolate(PICTURE, size=size, mode=name))
 
 
@@ -208,7 +209,7 @@ def test_extents_may_be_symbols() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "x", "message"),
+    ("changed", "x", "message"),
     [
         ({"mode": "linear"}, TensorType(dtypes.I32, (4,)), "a floating-point tensor"),
         ({"axes": (1,)}, TensorType(dtypes.F32, (4,)), "there is no axis 1"),
@@ -219,7 +220,7 @@ def test_extents_may_be_symbols() -> None:
         ({}, TensorType(dtypes.F32, (0,)), "something to sample"),
     ],
 )
-def test_what_does_not_fit_is_refused(fields: dict[str, Any], x: TensorType, message: str) -> None:
+def test_what_does_not_fit_is_refused(changed: dict[str, Any], x: TensorType, message: str) -> None:
     plain: dict[str, Any] = {"axes": (0,), "sizes": (8,), "mode": "nearest", "coordinates": "half_pixel"}
     with pytest.raises(InferenceError, match=message):
-        Resize(**{**plain, **fields}).infer(x)
+        Resize(**{**plain, **changed}).infer(x)

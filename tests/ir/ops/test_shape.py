@@ -34,12 +34,12 @@ from mmconvert.ir.ops import (
 from mmconvert.ir.types import Array, Layout, TensorType
 from tests.cases.case import Case
 from tests.cases.shape import CASES
-from tests.ir.ops.onnx_oracle import operands, run_node
+from tests.ir.ops.onnx_oracle import fields, operands, run_node
 
 N, H = Dim.symbol("n"), Dim.symbol("h")
 
 
-def integers(*values: int) -> Array:
+def integers(*values: Extent) -> Array:
     return np.array(values, dtype=np.int64)
 
 
@@ -89,17 +89,17 @@ def test_operators_are_onnx_runtimes(case: Case) -> None:
 
 
 NHWC_BLOCKS = [
-    c for c in CASES if isinstance(c.op, DepthToSpace | SpaceToDepth) and c.op.layout is Layout.NHWC
+    c for c in CASES if isinstance(c.op, DepthToSpace | SpaceToDepth) and fields(c).layout is Layout.NHWC
 ]
 
 
 @pytest.mark.parametrize("case", NHWC_BLOCKS, ids=str)
 def test_the_layouts_of_block_operators_agree(case: Case) -> None:
     (x,) = operands(case)
-    op = case.op
-    fields = {"mode": op.mode} if isinstance(op, DepthToSpace) else {}
+    op = fields(case)
+    mode = {"mode": op.mode} if isinstance(op, DepthToSpace) else {}
     (expected,) = run_node(
-        op.name, [np.ascontiguousarray(np.moveaxis(x, -1, 1))], attributes={"blocksize": op.block, **fields}
+        op.name, [np.ascontiguousarray(np.moveaxis(x, -1, 1))], attributes={"blocksize": op.block, **mode}
     )
     np.testing.assert_array_equal(np.moveaxis(op.evaluate(x), -1, 1), expected)
 
@@ -116,7 +116,7 @@ def test_space_to_batch_by_hand() -> None:
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.op, SpaceToBatch)], ids=str)
 def test_batch_to_space_is_the_inverse(case: Case) -> None:
     (x,) = operands(case)
-    back = BatchToSpace(block=case.op.block, crops=case.op.pads)
+    back = BatchToSpace(block=fields(case).block, crops=fields(case).pads)
     np.testing.assert_array_equal(back.evaluate(case.op.evaluate(x)), x)
 
 
@@ -174,8 +174,12 @@ def test_split_over_symbols() -> None:
         (Concat(axis=0), [], "nothing to concatenate"),
         (Concat(axis=0), [typed(2, 3), typed(2, 4)], "the extents of"),
         (Concat(axis=0), [typed(2), typed(2, dtype="i32")], "the type and rank of"),
-        (Split(axis=0, sizes=(1, 2)), [typed(4)], "an axis 0 of"),
-        (Split(axis=0, sizes=(5, -1)), [typed(4)], "an axis 0 of"),
+        (Split(axis=0, sizes=(1, 2)), [typed(4)], "an axis 0 as long as"),
+        (Split(axis=0, sizes=(5, -1)), [typed(4)], "a negative extent in"),
+        (Reshape(shape=(-2, -3)), [typed(6)], "a negative extent in"),
+        (Fill(shape=(-1,), value=0, dtype=dtypes.I64), [], "a negative extent in"),
+        (Range(size=-1), [typed(dtype="i64")] * 3, "a negative extent in"),
+        (Expand(shape=(-1, 3)), [typed(1, 3)], "a negative extent in"),
         (Tile(repeats=(2,)), [typed(2, 3)], "one axis for each of"),
         (Range(size=3), [typed(dtype="i64"), typed(dtype="i32"), typed(dtype="i64")], "a scalar like"),
         (Range(size=3), [typed(1, dtype="i64")] * 3, "a scalar like"),

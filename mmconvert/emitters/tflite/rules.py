@@ -1,0 +1,36 @@
+"""All rules of the TFLite emitter."""
+
+from __future__ import annotations
+
+from mmconvert.emitters.tflite import (
+    activation,
+    control,
+    conv,
+    conv_transpose,
+    elementwise,
+    indexing,
+    matmul,
+    norm,
+    pad,
+    pool,
+    reduce,
+    resize,
+    shape,
+)
+from mmconvert.rules import Rules
+
+RULES = Rules.merge(
+    activation.rule,
+    control.rule,
+    conv.rule,
+    conv_transpose.rule,
+    elementwise.rule,
+    indexing.rule,
+    matmul.rule,
+    norm.rule,
+    pad.rule,
+    pool.rule,
+    reduce.rule,
+    resize.rule,
+    shape.rule,
+)

@@ -1,0 +1,19 @@
+"""Every layer against Keras, through both file formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .compare import compare, randomize, saved
+from .layers import ROWS, Row
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_layer_computes_what_keras_does(row: Row, keras: Any, tmp_path: Path) -> None:
+    model = row.build(keras)
+    randomize(model)
+    for suffix in (".keras", ".h5"):
+        compare(model, saved(model, tmp_path, suffix))

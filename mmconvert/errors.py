@@ -10,7 +10,7 @@
     ├─ MissingDependencyError            5    a runtime or an optional package is not installed
     ├─ DownloadError                     6    a file could not be fetched or has the wrong hash
     ├─ NotEquivalentError                1    the written file does not compute what the source does
-    └─ InternalError                    70    a bug of ours (a pass broke the graph, a rule is registered twice)
+    └─ InternalError                    70    a bug of ours (a pass broke the graph, two rules for one key)
 
 Anything else that escapes is a bug, and the command line says so.
 """
@@ -56,7 +56,9 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        shown = ", ".join(self.where[:5]) + (f" and {len(self.where) - 5} more" if len(self.where) > 5 else "")
+        shown = ", ".join(self.where[:5]) + (
+            f" and {len(self.where) - 5} more" if len(self.where) > 5 else ""
+        )
         count = f" ({len(self.where)}x)" if len(self.where) > 1 else ""
         text = f"{self.what}{count}" + (f" at {shown}" if shown else "")
         return f"{text}\n    hint: {self.hint}" if self.hint else text
@@ -70,7 +72,9 @@ class UnsupportedError(MMConvertError):
 
     exit_code = 3
 
-    def __init__(self, message: str, *, where: str = "", hint: str = "", problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self, message: str, *, where: str = "", hint: str = "", problems: Sequence[Problem] = ()
+    ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.problems = tuple(problems)
 

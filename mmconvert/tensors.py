@@ -71,14 +71,18 @@ class Tensor:
         array = self._load()
         if array.dtype != self.dtype or array.shape != self.shape:
             raise InvalidModelError(
-                f"a weight of {array.dtype} {list(array.shape)} was announced as {self.dtype} {list(self.shape)}"
+                f"a weight of {array.dtype}{list(array.shape)} was announced as {self.dtype}{list(self.shape)}"
             )
         view = array.view()
         view.flags.writeable = False
         return view
 
     def map(
-        self, function: Callable[[Array], Array], *, dtype: DType | None = None, shape: tuple[int, ...] | None = None
+        self,
+        function: Callable[[Array], Array],
+        *,
+        dtype: DType | None = None,
+        shape: tuple[int, ...] | None = None,
     ) -> Tensor:
         """A tensor whose values are ``function`` of these, computed when asked for.
 

@@ -184,7 +184,9 @@ class _Layer:
 
     def table(self, at: int, table: Table) -> None:
         slots = table.type.slots
-        present = tuple(n for n, v in table.values.items() if slots[n].type not in _SCALARS or v != slots[n].default)
+        present = tuple(
+            n for n, v in table.values.items() if slots[n].type not in _SCALARS or v != slots[n].default
+        )
         layout = table.type.layout(present)
         vtable = self.vtables.get(layout.vtable)
         if vtable is None:

@@ -25,7 +25,9 @@ class Bindings:
         self.discover(type, shape)
         for extent, actual in zip(type.shape, shape, strict=True):
             if substitute(extent, self.known) != actual:
-                known = {n: v for n, v in self.known.items() if isinstance(extent, Dim) and n in extent.symbols}
+                known = {
+                    n: v for n, v in self.known.items() if isinstance(extent, Dim) and n in extent.symbols
+                }
                 given = f" with {', '.join(f'{n}={v}' for n, v in known.items())}" if known else ""
                 raise UsageError(f"{expected}{given}, not of shape {list(shape)}")
 

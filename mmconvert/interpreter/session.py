@@ -79,7 +79,9 @@ class Session:
         arrays = [self._input(value, inputs) for value in self.graph.inputs]
         if unknown := sorted(set(inputs) - {v.name for v in self.graph.inputs}):
             known = ", ".join(v.name for v in self.graph.inputs)
-            raise UsageError(f"the model has no input called {', '.join(unknown)}", hint=f"its inputs: {known}")
+            raise UsageError(
+                f"the model has no input called {', '.join(unknown)}", hint=f"its inputs: {known}"
+            )
         results = self.run_positional(arrays, trace)
         return dict(zip(self.graph.output_names, results, strict=True))
 
@@ -99,7 +101,11 @@ class Session:
         op = step.op.bind(bindings.known)
         try:
             with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
-                results = op.execute(self._subgraph, *operands) if isinstance(op, ControlOp) else op.evaluate(*operands)
+                results = (
+                    op.execute(self._subgraph, *operands)
+                    if isinstance(op, ControlOp)
+                    else op.evaluate(*operands)
+                )
         except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
             raise InvalidModelError(f"{step.op.name} cannot run: {error}", where=step.node.place) from error
         outputs = results if isinstance(results, tuple) else (results,)
@@ -132,7 +138,9 @@ class Session:
         floats = dtypes.is_float(value.type.dtype) and dtypes.is_float(array.dtype)
         if array.dtype != value.type.dtype and not floats:
             raise UsageError(f"the input {value.name!r} is {value.type}, not {array.dtype}")
-        return self._cast(array.astype(value.type.dtype, copy=False) if self.precision == "float32" else array)
+        return self._cast(
+            array.astype(value.type.dtype, copy=False) if self.precision == "float32" else array
+        )
 
     def _subgraph(self, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
         session = self._children.get(graph)
@@ -153,9 +161,9 @@ class Session:
             self._slot(value)
         last: dict[int, Node[Op]] = {}
         for node in self.graph:
-            for value in node.inputs:
-                if value is not None and value.constant is None:
-                    last[self._slot(value)] = node
+            for operand in node.inputs:
+                if operand is not None and operand.constant is None:
+                    last[self._slot(operand)] = node
         kept = {self._slots[v] for v in self.graph.outputs}
         steps = []
         for node in self.graph:
@@ -176,6 +184,3 @@ def _at_precision(op: Op, precision: Precision) -> Op:
         if isinstance(value, np.dtype) and dtypes.is_float(value):
             wide[field.name] = dtypes.F64
     return dataclasses.replace(cast(Any, op), **wide) if wide else op
-
-
-

@@ -51,11 +51,18 @@ class Builder:
         """Adds a node, and returns all its outputs."""
         like = next((v.type.dtype for v in operands if isinstance(v, Value)), None)
         values = [self._value(v, like) for v in operands]
-        node = self.graph.add(op, values, name=name or self.origin.name, origin=self.origin, before=self.before)
+        node = self.graph.add(
+            op, values, name=name or self.origin.name, origin=self.origin, before=self.before
+        )
         return node.outputs
 
-    def constant(self, data: Tensor | Array | Sequence[Any] | float | int, dtype: DType | None = None, *,
-                 name: str = "") -> Value:
+    def constant(
+        self,
+        data: Tensor | Array | Sequence[Any] | float | int,
+        dtype: DType | None = None,
+        *,
+        name: str = "",
+    ) -> Value:
         """A constant over an array or a lazy tensor."""
         if isinstance(data, Tensor):
             return self.graph.constant(data if dtype is None else data.cast(dtype), name)

@@ -33,7 +33,9 @@ def copy_graph(graph: Graph, bindings: Mapping[str, int] | None = None) -> Graph
         return None if value is None else values[value]
 
     for node in graph:
-        made = new.add(node.op.bind(bindings), [find(v) for v in node.inputs], name=node.name, origin=node.origin)
+        made = new.add(
+            node.op.bind(bindings), [find(v) for v in node.inputs], name=node.name, origin=node.origin
+        )
         for old, value in zip(node.outputs, made.outputs, strict=True):
             value.name = old.name
             values[old] = value

@@ -58,10 +58,8 @@ class Value:
     @property
     def content(self) -> Array | None:
         """The elements as an object array of extents, when they are known from shapes; else None."""
-        if self._content is None and self.constant is not None and _has_content(self.type.dtype):
-            if self.constant.size <= CONTENT_LIMIT:
-                array = self.constant.numpy()
-                self._content = np.array([int(v) for v in array.reshape(-1)], dtype=object).reshape(array.shape)
+        if self._content is None and self.constant is not None:
+            self._content = _elements(self.constant)
         return self._content
 
     @property
@@ -326,7 +324,9 @@ def infer(op: Op, inputs: Sequence[Value | None], place: str = "") -> tuple[Tens
     try:
         types: Any = op.infer(*(None if v is None else v.type for v in inputs))
     except InferenceError as error:
-        raise InferenceError(f"{op.name}: {error.message}", where=error.where or place, hint=error.hint) from error
+        raise InferenceError(
+            f"{op.name}: {error.message}", where=error.where or place, hint=error.hint
+        ) from error
     types = types if isinstance(types, tuple) else (types,)
     if not all(_is_short(extent) for type in types for extent in type.shape):
         raise InferenceError(f"{op.name}: the formula of an extent grows beyond all bounds", where=place)
@@ -346,8 +346,14 @@ def _is_short(extent: Extent) -> bool:
     return abs(extent) < 1 << 64 if isinstance(extent, int) else len(str(extent)) < 1 << 12
 
 
+def _elements(tensor: Tensor) -> Array | None:
+    if tensor.size > CONTENT_LIMIT or not _has_content(tensor.dtype):
+        return None
+    return np.array([int(v) for v in tensor.numpy().reshape(-1)], dtype=object).reshape(tensor.shape)
+
+
 def _has_content(dtype: DType) -> bool:
-    # Shapes are computed with comparisons too: a shape with -1 in it is mended by Where(Equal(shape, -1), ...).
+    # Shapes are computed with comparisons too: a shape with -1 in it is mended by Where(Equal(shape, -1)).
     return dtypes.is_integer(dtype) or dtype == dtypes.BOOL
 
 

@@ -110,7 +110,9 @@ def parse_operator(cls: type[Op], text: str, graphs: Mapping[str, Graph], line: 
         try:
             given[name] = _parse(hints[name], value, graphs)
         except (ValueError, KeyError) as error:
-            raise InvalidModelError(f"line {line}: {value!r} is no value for {cls.__name__}.{name}") from error
+            raise InvalidModelError(
+                f"line {line}: {value!r} is no value for {cls.__name__}.{name}"
+            ) from error
     required = {f.name for f in dataclasses.fields(cast(Any, cls)) if f.default is dataclasses.MISSING}
     if missing := sorted(required - set(given)):
         raise InvalidModelError(f"line {line}: {cls.__name__} lacks {', '.join(missing)}")
@@ -155,7 +157,9 @@ def _parse_union(arguments: tuple[Any, ...], text: str, graphs: Mapping[str, Gra
         return dims.parse(text)
     if bool in arguments and text in ("True", "False"):
         return text == "True"
-    for candidate in sorted((a for a in arguments if a not in (bool, types.NoneType)), key=lambda a: a is float):
+    for candidate in sorted(
+        (a for a in arguments if a not in (bool, types.NoneType)), key=lambda a: a is float
+    ):
         try:
             return _parse(candidate, text, graphs)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What an operator is: attributes as fields, operands as the parameters of ``infer``, arithmetic beside them."""
+"""What an operator is: attributes as fields, operands as parameters of ``infer``, arithmetic beside them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Op(abc.ABC):
     """An operator.
 
     The fields are the attributes. The parameters of ``infer`` are the operands: one with the default ``None``
-    is optional, a ``*variadic`` one takes any number. ``infer`` and ``evaluate`` return one result, or a tuple
-    when the operator has several outputs (``decompose`` likewise).
+    is optional, a ``*variadic`` one takes any number. ``infer`` and ``evaluate`` return one result, or a
+    tuple when the operator has several outputs (``decompose`` likewise).
     """
 
     __slots__ = ()
@@ -96,7 +96,7 @@ def _bind(value: Any, bindings: Mapping[str, int]) -> Any:
 
 
 class Elementwise(Op):
-    """An operator whose output at a position depends on its operands at that position alone, up to broadcasting.
+    """An operator whose output at a position depends on its operands at that position alone, but for broadcasting.
 
     Such an operator does not care about the order of axes, as long as all its operands share it.
     """
@@ -157,4 +157,4 @@ def operator(cls: C) -> C:
     if made.__name__ in OPERATORS:
         raise InternalError(f"two operators are called {made.__name__}")
     OPERATORS[made.__name__] = made
-    return made
+    return made  # type: ignore[return-value]  # dataclass() returns the same class, with slots

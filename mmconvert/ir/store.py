@@ -28,10 +28,10 @@ from mmconvert.tensors import Tensor
 GRAPH, WEIGHTS, METADATA = "graph.txt", "weights.safetensors", "metadata.json"
 
 _STORED = {
-    "f16": "F16", "f32": "F32", "f64": "F64", "bf16": "BF16", "f8e4m3fn": "F8_E4M3", "f8e5m2": "F8_E5M2",
-    "i8": "I8", "i16": "I16", "i32": "I32", "i64": "I64", "u8": "U8", "u16": "U16", "u32": "U32", "u64": "U64",
-    "bool": "BOOL", "c64": "C64",
-}  # fmt: skip
+    **{f"{kind}{bits}": f"{kind.upper()}{bits}" for kind in "iu" for bits in (8, 16, 32, 64)},
+    **{f"f{bits}": f"F{bits}" for bits in (16, 32, 64)},
+    **{"bf16": "BF16", "f8e4m3fn": "F8_E4M3", "f8e5m2": "F8_E5M2", "bool": "BOOL", "c64": "C64"},
+}
 
 
 def save(module: Module, path: Path) -> None:
@@ -47,7 +47,9 @@ def save(module: Module, path: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         (beside / GRAPH).write_text(text, encoding="utf-8")
-        (beside / METADATA).write_text(json.dumps(_metadata(module.metadata), indent=1) + "\n", encoding="utf-8")
+        (beside / METADATA).write_text(
+            json.dumps(_metadata(module.metadata), indent=1) + "\n", encoding="utf-8"
+        )
         _write_weights(beside / WEIGHTS, printer.weights)
         if path.is_dir() and (path / GRAPH).exists():
             shutil.rmtree(path)

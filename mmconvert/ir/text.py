@@ -5,7 +5,7 @@
     graph "mobilenet"(image: f32[n,224,224,3]) -> (probs: f32[n,1000])
       %w0: f32[32,3,3,3] = weight "conv1/kernel"
       %c0: f32[] = 6.0
-      %1 = Conv(image, %w0) {strides=(2,2) dilations=(1,1) padding=same layout=NHWC}  # Conv2D "conv1" -> "conv1"
+      %1 = Conv(image, %w0) {strides=(2,2) dilations=(1,1) padding=same layout=NHWC}  # Conv2D "c1" -> "c1"
       %2 = Min(%1, %c0)  # ReLU "relu1" -> "relu1"
       return %2
 
@@ -58,7 +58,7 @@ def parse_graph(text: str, weights: Weights | None = None) -> Graph:
 
 
 def format_attributes(op: Op, label: Callable[[Graph], str] = lambda g: f"@{g.name}") -> str:
-    """``{strides=(2,2) padding=same}``, without the fields that have their default; empty when there are none."""
+    """``{strides=(2,2) padding=same}``, without the fields that have their default; empty when there is none."""
     fields = [
         f"{f.name}={literals.format_value(getattr(op, f.name), label)}"
         for f in dataclasses.fields(cast(Any, op))
@@ -139,7 +139,9 @@ def _comment(node: Node[Op]) -> str:
 
 
 def _identifier(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./:-]*", name) and "->" not in name else json.dumps(name)
+    return (
+        name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./:-]*", name) and "->" not in name else json.dumps(name)
+    )
 
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
@@ -213,7 +215,9 @@ class _Reader:
         node = graph.add(op, operands, name=where.name, origin=where)
         labels = outputs.split(", ")
         if len(labels) != len(node.outputs):
-            raise InvalidModelError(f"line {line[0]}: {operator} has {len(node.outputs)} outputs, not {len(labels)}")
+            raise InvalidModelError(
+                f"line {line[0]}: {operator} has {len(node.outputs)} outputs, not {len(labels)}"
+            )
         values |= dict(zip(labels, node.outputs, strict=True))
         for value, quoted in zip(node.outputs, re.findall(_STRING, names or ""), strict=False):
             value.name = json.loads(quoted)

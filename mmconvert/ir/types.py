@@ -168,4 +168,10 @@ def _broadcast_extent(a: Extent, b: Extent, types: tuple[TensorType, ...]) -> Ex
     if isinstance(a, int) and isinstance(b, int):
         raise InferenceError(f"shapes do not broadcast: {', '.join(map(str, types))}")
     # A known extent above 1 can only meet itself or 1.
-    return dims.maximum(a, b) if not isinstance(a, int) and not isinstance(b, int) else a if isinstance(a, int) else b
+    return (
+        dims.maximum(a, b)
+        if not isinstance(a, int) and not isinstance(b, int)
+        else a
+        if isinstance(a, int)
+        else b
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import cast
 
 from mmconvert.ir.geometry import Explicit
 from mmconvert.ir.graph import Graph, Node, is_op
@@ -56,10 +56,10 @@ def _merge(pad: Node[Pad], node: Node[Op]) -> Op | str:
     if isinstance(op, AveragePool):
         if op.ceil or not (op.count_include_pad or op.padding.is_zero):
             return "it does not count its padding"
-        return dataclasses.replace(cast(Any, op), padding=_sum(spatial, op.padding), count_include_pad=True)
+        return dataclasses.replace(op, padding=_sum(spatial, op.padding), count_include_pad=True)
     if isinstance(op, MaxPool) and op.ceil:
         return "it rounds up"
-    return cast(Op, dataclasses.replace(cast(Any, op), padding=_sum(spatial, op.padding)))
+    return dataclasses.replace(op, padding=_sum(spatial, op.padding))
 
 
 def _spatial(pad: Pad, layout: Layout, rank: int) -> tuple[tuple[int, int], ...] | None:

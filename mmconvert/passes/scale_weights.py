@@ -13,7 +13,7 @@ from mmconvert.tensors import Tensor
 
 def output_channel_axis(node: Node[Op]) -> int:
     """The axis of the output that runs over the output channels of a Conv, ConvTranspose or Gemm."""
-    if is_op(node, Conv, ConvTranspose):
+    if isinstance(node.op, Conv | ConvTranspose):
         return node.op.layout.channel_axis(node.output.type.rank)
     return node.output.type.rank - 1
 

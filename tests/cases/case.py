@@ -13,7 +13,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.ir.builder import Builder
-from mmconvert.ir.graph import Graph
+from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, TensorType
 
@@ -68,7 +68,8 @@ class Case:
     def build(self) -> tuple[Graph, dict[str, Array]]:
         """A graph of this one node, and values for its inputs; the same for every call."""
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        graph, feeds, operands = Graph(self.name.replace("/", "_")), {}, []
+        graph, feeds = Graph(self.name.replace("/", "_")), dict[str, Array]()
+        operands: list[Value | None] = []
         b = Builder(graph)
         for index, item in enumerate(self.inputs):
             if item is None:

@@ -22,8 +22,12 @@ def _extents() -> st.SearchStrategy[tuple[Extent, int]]:
             pairs.map(lambda p: (p[0][0] + p[1][0], p[0][1] + p[1][1])),
             pairs.map(lambda p: (p[0][0] - p[1][0], p[0][1] - p[1][1])),
             pairs.map(lambda p: (p[0][0] * p[1][0], p[0][1] * p[1][1])),
-            st.tuples(children, st.integers(1, 7)).map(lambda p: (dims.floordiv(p[0][0], p[1]), p[0][1] // p[1])),
-            st.tuples(children, st.integers(1, 7)).map(lambda p: (dims.ceildiv(p[0][0], p[1]), -(-p[0][1] // p[1]))),
+            st.tuples(children, st.integers(1, 7)).map(
+                lambda p: (dims.floordiv(p[0][0], p[1]), p[0][1] // p[1])
+            ),
+            st.tuples(children, st.integers(1, 7)).map(
+                lambda p: (dims.ceildiv(p[0][0], p[1]), -(-p[0][1] // p[1]))
+            ),
         )
 
     return st.recursive(leaves, grow, max_leaves=8)

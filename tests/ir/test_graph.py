@@ -26,7 +26,7 @@ def _chain():
 
 
 def test_uses_count_every_operand_and_every_output():
-    graph, x, y, z = _chain()
+    graph, _, y, z = _chain()
     assert len(y.uses) == 2
     assert y.users == (z.producer,)
     assert z.users == (graph.result,)
@@ -114,7 +114,9 @@ def test_shape_arithmetic_is_followed_symbolically():
     b = Builder(graph)
     x = graph.input("x", _type(n, 3, h, h))
     batch = b(Gather(axis=0), b(Shape(), x), b.constant([0], dtypes.I64))
-    doubled = b(Add(), b(Gather(axis=0), b(Shape(), x), b.constant([2], dtypes.I64)), b.constant([1], dtypes.I64))
+    doubled = b(
+        Add(), b(Gather(axis=0), b(Shape(), x), b.constant([2], dtypes.I64)), b.constant([1], dtypes.I64)
+    )
     shape = b(Concat(axis=0), batch, b.constant([-1], dtypes.I64), doubled)
     assert shape.extents == (n, -1, h + 1)
 
@@ -131,14 +133,14 @@ def test_numbers_become_constants_of_the_operand_beside_them():
 def test_the_checker_sees_what_is_broken():
     graph, x, y, z = _chain()
     z.producer.inputs = (y, x)
-    with pytest.raises(InternalError, match="after a_pass.*out of step"):
+    with pytest.raises(InternalError, match=r"after a_pass.*out of step"):
         check(graph, after="a_pass")
     graph, x, y, z = _chain()
     graph.output_names = []
     with pytest.raises(InternalError, match="have 0 names"):
         check(graph)
     graph, x, y, z = _chain()
-    first, second = y.producer, z.producer
+    first = y.producer
     graph._unlink(first)
     graph._link(first, graph.result)
     with pytest.raises(InternalError, match="before it is made"):

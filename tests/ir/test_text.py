@@ -76,8 +76,12 @@ def test_sub_graphs_print_and_parse_back():
     graph.set_outputs([b(If(then_branch=_branch(Tanh()), else_branch=_branch(Relu())), condition, y)], ["y"])
     again = _round_trip(graph)
     value = np.array([-1.0, 2.0], np.float32)
-    np.testing.assert_allclose(run(again, {"c": np.array(True), "x": value})["y"], np.tanh([0, 2.0]), rtol=1e-6)
-    np.testing.assert_allclose(run(again, {"c": np.array(False), "x": value})["y"], np.maximum(np.tanh(value), 0), rtol=1e-6)
+    np.testing.assert_allclose(
+        run(again, {"c": np.array(True), "x": value})["y"], np.tanh([0, 2.0]), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        run(again, {"c": np.array(False), "x": value})["y"], np.maximum(np.tanh(value), 0), rtol=1e-6
+    )
 
 
 def test_while_runs_until_its_condition_is_false():
@@ -99,7 +103,10 @@ def test_while_runs_until_its_condition_is_false():
         ('graph "g"(x: f32[2]) -> (y: f32[2])\n  %1 = Nothing(x)\n  return %1', "no operator Nothing"),
         ('graph "g"(x: f32[2]) -> (y: f32[2])\n  %1 = Relu(z)\n  return %1', "z is used before"),
         ('graph "g"(x: f32[2]) -> (y: f32[2])\n  %1 = Clip(x) {low=1.0}\n  return %1', "Clip lacks high"),
-        ('graph "g"(x: f32[2]) -> (y: f32[2])\n  %1 = Clip(x) {low=a high=2}\n  return %1', "no value for Clip.low"),
+        (
+            'graph "g"(x: f32[2]) -> (y: f32[2])\n  %1 = Clip(x) {low=a high=2}\n  return %1',
+            "no value for Clip.low",
+        ),
         ('graph "g"(x: f32[2]) -> (y: f32[2])\n  %1 = Clip(x) {wide=1}\n  return %1', "no attribute 'wide'"),
         ('graph "g"(x: f32[2]) -> (y: f32[2])\n  nonsense', "line 2 is not understood"),
         ('graph "g"(x: q9[2]) -> (y: f32[2])\n  return x', "no element type q9"),

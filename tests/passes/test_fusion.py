@@ -56,7 +56,8 @@ def test_batch_norm_folds_into_convolutions(name, bias):
 
 
 @pytest.mark.parametrize(
-    "gemm", ["", " {transpose_b=True}", " {alpha=2.0}", " {beta=0.5}", " {alpha=3.0 beta=2.0 transpose_b=True}"]
+    "gemm",
+    ["", " {transpose_b=True}", " {alpha=2.0}", " {beta=0.5}", " {alpha=3.0 beta=2.0 transpose_b=True}"],
 )
 def test_batch_norm_folds_into_gemm(gemm):
     w = "f32[4,8]" if "transpose_b" in gemm else "f32[8,4]"
@@ -102,7 +103,9 @@ def test_batch_norm_declines(middle, returned, reason):
 
 
 @pytest.mark.parametrize("step", ["Mul(%1, %c)", "Mul(%c, %1)", "Div(%1, %c)", "Add(%1, %c)", "Sub(%1, %c)"])
-@pytest.mark.parametrize("constant", ["f32[] = 2.5", "f32[4,1,1] = [1.0,2.0,3.0,-4.0]", "f32[1,4,1,1] = [1.0,2.0,3.0,-4.0]"])
+@pytest.mark.parametrize(
+    "constant", ["f32[] = 2.5", "f32[4,1,1] = [1.0,2.0,3.0,-4.0]", "f32[1,4,1,1] = [1.0,2.0,3.0,-4.0]"]
+)
 def test_affine_steps_fold_into_convolutions(step, constant):
     graph, _ = apply(
         fold_affine,
@@ -167,14 +170,26 @@ def test_affine_chains_merge():
     ("window", "value", "merged"),
     [
         ("Conv(%1, %w) {strides=(2,2) dilations=(1,1) padding=((0,1),(0,0)) layout=NHWC}", "0.0", True),
-        ("AveragePool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}", "0.0", True),
+        (
+            "AveragePool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}",
+            "0.0",
+            True,
+        ),
         (
             "AveragePool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,1),(0,0)) layout=NHWC}",
             "0.0",
             False,
         ),
-        ("MaxPool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}", "-inf", True),
-        ("MaxPool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}", "0.0", False),
+        (
+            "MaxPool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}",
+            "-inf",
+            True,
+        ),
+        (
+            "MaxPool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}",
+            "0.0",
+            False,
+        ),
         ("Conv(%1, %w) {strides=(2,2) dilations=(1,1) padding=same layout=NHWC}", "0.0", False),
         ("Conv(%1, %w) {strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}", "1.0", False),
     ],

@@ -60,7 +60,9 @@ def _clip(x: Value, low: float | None, high: float | None, result: Value, out: W
     if named is not None and dtypes.is_float(x.type.dtype):
         out(named, (x,), result)
         return
-    steps = [(b, v) for b, v in ((tfl.MAXIMUM, low), (tfl.MINIMUM, high)) if v is not None and math.isfinite(v)]
+    steps = [
+        (b, v) for b, v in ((tfl.MAXIMUM, low), (tfl.MINIMUM, high)) if v is not None and math.isfinite(v)
+    ]
     for builtin, bound in steps[:-1]:
         x = out.make(builtin, (x, out.constant(bound, x.type.dtype)), x.type)
     if not steps:
@@ -119,7 +121,8 @@ def erf(node: Node[Erf], out: Writer) -> None:
     inside = out.make(tfl.MINIMUM, (inside, out.constant(5, x.type.dtype)), x.type)
     z = out.make(tfl.MUL, (inside, out.constant(math.sqrt(2), x.type.dtype)), x.type)
     halves = [
-        out.make(tfl.GELU, (side,), x.type, approximate=False) for side in (z, out.make(tfl.NEG, (z,), x.type))
+        out.make(tfl.GELU, (side,), x.type, approximate=False)
+        for side in (z, out.make(tfl.NEG, (z,), x.type))
     ]
     total = out.make(tfl.ADD, halves, x.type)
     zero = out.constant(0, x.type.dtype)

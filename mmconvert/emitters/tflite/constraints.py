@@ -37,7 +37,7 @@ def _no_subgraph(graph: Graph) -> int:
     return 0
 
 
-def problem(node: Node[Op]) -> str | None:
+def obstacle(node: Node[Op]) -> str | None:
     """Why TFLite cannot express ``node`` as it stands, or None when it can.
 
     The answer does not look beyond the node: sub-graphs of control flow are asked about node by node.

@@ -216,7 +216,9 @@ def vector_of(bias: Value | None, tail: Tail, out: Writer) -> Value:
 def _turned(weight: Value, groups: int, out: Writer) -> Value:
     """The kernel of the convolution that a transposed one is: ``I H W O/g`` turned by 180 degrees to ``O H W I/g``."""
     if weight.constant is None:
-        raise UnsupportedError(f"{groups} groups of a transposed convolution need a constant kernel in TFLite")
+        raise UnsupportedError(
+            f"{groups} groups of a transposed convolution need a constant kernel in TFLite"
+        )
     taken, height, width, kept = weight.constant.shape
     shape = (groups * kept, height, width, taken // groups)
 
@@ -248,7 +250,9 @@ def _pad_or_crop(x: Value, pads: list[tuple[Extent, Extent]], out: Writer) -> Va
     """``x`` padded, after a SLICE where a pad is negative."""
     crops = [[-p if isinstance(p, int) and p < 0 else 0 for p in pair] for pair in pads]
     if any(map(any, crops)):
-        sizes = tuple(e - before - after for e, (before, after) in zip(x.type.shape[1:-1], crops, strict=True))
+        sizes = tuple(
+            e - before - after for e, (before, after) in zip(x.type.shape[1:-1], crops, strict=True)
+        )
         shape = (x.type.shape[0], *sizes, x.type.shape[-1])
         begin = out.integers((0, *(before for before, _ in crops), 0))
         x = out.make(tfl.SLICE, (x, begin, out.extents.vector(shape)), x.type.with_shape(shape))

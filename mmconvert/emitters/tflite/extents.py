@@ -22,6 +22,8 @@ class Extents:
 
     def __init__(self, out: Writer) -> None:
         self._out = out
+        self.assume_known = False
+        """True while nobody knows yet which tensors will be there."""
         self._seen: dict[str, tuple[Value, int]] = {}
         self._vectors: dict[tuple[Extent, ...], Value] = {}
         self._atoms: dict[Atom, Value] = {}
@@ -88,10 +90,14 @@ class Extents:
         if isinstance(atom, str):
             return self._symbol(atom)
         if isinstance(atom, FloorDiv):
-            return self._combine(tfl.FLOOR_DIV, self.vector((atom.numerator,)), self.vector((atom.denominator,)))
+            return self._combine(
+                tfl.FLOOR_DIV, self.vector((atom.numerator,)), self.vector((atom.denominator,))
+            )
         return self._combine(tfl.MAXIMUM, self.vector((atom.left,)), self.vector((atom.right,)))
 
     def _symbol(self, name: str) -> Value:
+        if self.assume_known:
+            return Value(TensorType(dtypes.I32, (1,)))
         if name not in self._seen:
             raise UnsupportedError(f"the extent {name} is not that of an input")
         value, axis = self._seen[name]

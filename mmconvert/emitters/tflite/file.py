@@ -32,6 +32,11 @@ class ModelFile:
         self._codes: dict[tuple[tfl.Builtin, int], int] = {}
         self._signatures: list[Table] = []
 
+    def reserve(self) -> int:
+        """The index of a sub-graph that is to follow; the first one is the main one."""
+        self.subgraphs.append(tfl.SUBGRAPH())
+        return len(self.subgraphs) - 1
+
     def buffer(self, tensor: Tensor) -> int:
         """The buffer that holds ``tensor``; equal small tensors, and uses of one tensor, share theirs."""
         found = self._of_tensor.get(tensor)

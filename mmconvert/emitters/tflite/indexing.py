@@ -184,7 +184,9 @@ def _from_front(indices: Value, extents: tuple[Extent, ...], out: Writer) -> Val
             return out.cast(indices, dtypes.I32)
         if all(isinstance(e, int) for e in extents):
             limits = np.array(extents)
-            wrapped = constant.map(lambda a: np.where(a < 0, a + limits, a).astype(np.int32), dtype=dtypes.I32)
+            wrapped = constant.map(
+                lambda a: np.where(a < 0, a + limits, a).astype(np.int32), dtype=dtypes.I32
+            )
             return out.tensor(wrapped, indices.name)
     if indices.type.dtype not in (dtypes.I32, dtypes.I64):
         indices = out.cast(indices, dtypes.I64 if indices.type.dtype == dtypes.U32 else dtypes.I32)

@@ -58,7 +58,11 @@ KERNELS = {
         ("MEAN SUM CUMSUM", "f32 i32 i64", (0,)),
         ("REDUCE_PROD REDUCE_MAX REDUCE_MIN TOPK_V2", "f32 i32 i64 u8 i8 i16", (0,)),
         ("ARG_MAX ARG_MIN", "f32 i32 u8 i8 bool", (0,)),
-        ("RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE TILE BROADCAST_TO MIRROR_PAD SLICE STRIDED_SLICE", _ALL, (0,)),
+        (
+            "RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE TILE BROADCAST_TO MIRROR_PAD SLICE STRIDED_SLICE",
+            _ALL,
+            (0,),
+        ),
         ("SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND", _ALL, (0,)),
         ("CONCATENATION", f"{_MOST} u32", None),
         ("SPLIT", "f32 i32 i64 u8 i8 i16", (1,)),

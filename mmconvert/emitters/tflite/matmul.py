@@ -96,4 +96,3 @@ def _batch(a: Value, b: Value, result: Value, out: Writer, *, adjoint: bool = Fa
     flat = [out.reshape(v, (product(batch), *v.type.shape[-2:])) for v in (a, b)]
     type = result.type.with_shape((product(batch), *result.type.shape[-2:]))
     out.reshape_into(out.make(tfl.BATCH_MATMUL, flat, type, adj_x=False, adj_y=adjoint), result)
-

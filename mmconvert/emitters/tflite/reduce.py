@@ -74,7 +74,11 @@ def top_k(node: Node[TopK], out: Writer) -> None:
     if not op.largest and not dtypes.is_float(x.type.dtype):
         raise UnsupportedError("TFLite finds the largest integers only, and not every integer can be negated")
     last = x.type.rank - 1
-    swap = (*range(op.axis), last, *range(op.axis + 1, last), op.axis) if op.axis != last else tuple(range(last + 1))
+    swap = (
+        (*range(op.axis), last, *range(op.axis + 1, last), op.axis)
+        if op.axis != last
+        else tuple(range(last + 1))
+    )
     x = out.transpose(x, swap)
     x = x if op.largest else out.make(tfl.NEG, (x,), x.type)
     shape = (*x.type.shape[:-1], op.k)

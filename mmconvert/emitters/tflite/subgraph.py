@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mmconvert import dtypes
 from mmconvert.emitters.tflite import fusion
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.emitters.tflite.rules import RULES
-from mmconvert.emitters.tflite.writer import Writer, tensor_type
+from mmconvert.emitters.tflite.writer import Writer
 from mmconvert.errors import Problem, UnsupportedError
 from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
-
-_HINTS = {"f64": "convert the model to float32 first"}
 
 
 @dataclass(slots=True)
@@ -24,28 +23,57 @@ class GraphWriter:
     wrap_indices: bool = True
     problems: list[Problem] = field(default_factory=list)
 
-    def write(self, graph: Graph, *, signed: bool = False) -> int:
-        """Writes ``graph`` and returns the index of its sub-graph; ``signed`` gives it a signature."""
+    def write(self, graph: Graph) -> int:
+        """Writes ``graph``, and returns the index of its sub-graph."""
+        return self._write(graph, signed=False)
+
+    def write_main(self, graph: Graph) -> None:
+        """Writes ``graph`` with a signature that has the names of its inputs and outputs."""
+        self._write(graph, signed=True)
+
+    def _write(self, graph: Graph, *, signed: bool) -> int:
         position = self.file.reserve()
-        out = Writer(
-            self.file, fusion.plan(graph), subgraph=self.write, wrap_indices=self.wrap_indices
-        )
-        inputs = [self._input(value, out) for value in graph.inputs]
-        outputs = self._name_outputs(graph, out)
+        out = Writer(self.file, fusion.plan(graph), subgraph=self.write, wrap_indices=self.wrap_indices)
+        results = _results(graph)
+        out.names = dict(zip(results, graph.output_names, strict=True))
+        inputs = [out.input(value) for value in graph.inputs]
         for node in graph:
             if node not in out.plan.absorbed:
-                self._write(node, out)
-        for source, result in zip(graph.outputs, outputs, strict=True):
+                self._node(node, out)
+        for source, result in zip(graph.outputs, results, strict=True):
             if source is not result:
-                out.scope = result.name
                 out.copy(source, result)
-        ends = [out.index(value) for value in outputs]
+        outputs = [out.index(value) for value in results]
         self.file.subgraphs[position] = tfl.SUBGRAPH(
-            tensors=out.tensors, inputs=inputs, outputs=ends, operators=out.operators, name=graph.name
+            tensors=out.tensors, inputs=inputs, outputs=outputs, operators=out.operators, name=graph.name
         )
         if signed:
             names = [value.name for value in graph.inputs]
             self.file.sign(
-                dict(zip(names, inputs, strict=True)), dict(zip(graph.output_names, ends, strict=True))
+                dict(zip(names, inputs, strict=True)), dict(zip(graph.output_names, outputs, strict=True))
             )
         return position
+
+    def _node(self, node: Node[Op], out: Writer) -> None:
+        rule = RULES.find(type(node.op))
+        out.scope = node.outputs[0].name or node.name or node.op.name
+        try:
+            if rule is None:
+                raise UnsupportedError(f"TFLite has no {node.op.name}")
+            rule(node, out)
+        except UnsupportedError as error:
+            wide = any(v is not None and v.type.dtype == dtypes.F64 for v in node.inputs)
+            hint = "convert the model to float32 first" if wide else error.hint
+            self.problems.append(Problem(f"{node.op.name}: {error.message}", (node.place,), hint))
+
+
+def _results(graph: Graph) -> list[Value]:
+    """The value that each output is written as: its own, or a copy where that cannot be an output tensor.
+
+    An output tensor is one that an operator makes, and stands among the outputs once.
+    """
+    results: list[Value] = []
+    for value in graph.outputs:
+        is_made = value.producer is not None and value not in results
+        results.append(value if is_made else Value(value.type, f"{value.name}/copy"))
+    return results

@@ -19,7 +19,11 @@ Options = Mapping[str, Any]
 _BY_TYPE: dict[str, dict[str, int]] = {
     name: dict(zip(types.split(), versions, strict=True))
     for names, types, versions in (
-        ("AVERAGE_POOL_2D MAX_POOL_2D SOFTMAX MEAN MIRROR_PAD REDUCE_MAX REDUCE_MIN RELU6 RSQRT", "i8 i16", (2, 3)),
+        (
+            "AVERAGE_POOL_2D MAX_POOL_2D SOFTMAX MEAN MIRROR_PAD REDUCE_MAX REDUCE_MIN RELU6 RSQRT",
+            "i8 i16",
+            (2, 3),
+        ),
         ("LOGISTIC TANH BATCH_MATMUL", "i8 i16", (2, 3)),
         ("RELU", "i8 u8 i16", (2, 2, 3)),
         ("GELU", "i8 u8", (2, 2)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from mmconvert.emitters.tflite.extents import Extents
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.emitters.tflite.fusion import Plan, Tail
 from mmconvert.errors import UnsupportedError
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Extent, Shape, TensorType
 from mmconvert.tensors import Tensor
@@ -32,14 +32,23 @@ class Writer:
     exist in the file only.
     """
 
-    def __init__(self, file: ModelFile, plan: Plan | None = None, *, wrap_indices: bool = True) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        plan: Plan | None = None,
+        *,
+        subgraph: Callable[[Graph], int],
+        wrap_indices: bool = True,
+    ) -> None:
         """
         Args:
             file: what the sub-graphs share.
             plan: which nodes are written as part of others.
+            subgraph: writes another graph into the file, and returns its index.
             wrap_indices: the source may count positions from the end, which TFLite does not.
         """
         self.file, self.plan, self.wrap_indices = file, plan or Plan(), wrap_indices
+        self.subgraph = subgraph
         self.names: dict[Value, str] = {}
         self.extents = Extents(self)
         self.scope = ""
@@ -81,7 +90,11 @@ class Writer:
                 self.cast_into(from_, to)
 
     def emit(
-        self, builtin: tfl.Builtin, inputs: Sequence[Value | None], outputs: Sequence[Value], options: dict[str, Any]
+        self,
+        builtin: tfl.Builtin,
+        inputs: Sequence[Value | None],
+        outputs: Sequence[Value],
+        options: dict[str, Any],
     ) -> None:
         """Appends an operator to the sub-graph as it is."""
         types = [None if v is None else v.type for v in inputs]
@@ -212,6 +225,11 @@ class Writer:
 
     # --- tensors -------------------------------------------------------------------------------------
 
+    def input(self, value: Value) -> int:
+        """The index of the tensor of a graph input."""
+        self.extents.learn(value)
+        return self.index(value)
+
     def index(self, value: Value) -> int:
         """The index of the tensor that stands for ``value``."""
         if value.constant is not None:
@@ -230,7 +248,9 @@ class Writer:
             buffer=0 if value.constant is None else self.file.buffer(value.constant),
             name=self._unique(self._name(value)),
             has_rank=True,
-            shape_signature=None if value.type.is_static else [e if isinstance(e, int) else -1 for e in shape],
+            shape_signature=None
+            if value.type.is_static
+            else [e if isinstance(e, int) else -1 for e in shape],
         )
 
     def _name(self, value: Value) -> str:

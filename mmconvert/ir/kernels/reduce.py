@@ -25,13 +25,29 @@ def reduce_axes(f: np.ufunc, x: Array, axes: tuple[int, ...], *, keepdims: bool)
     """
     if not axes:
         return x
-    first, last = min(axes), max(axes)
-    count = math.prod(x.shape[first : last + 1])
-    if x.dtype.kind != "f" or len(axes) != last - first + 1 or last == x.ndim - 1 or count < _FEW:
-        return np.asarray(f.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims))
-    outer, inner = x.shape[:first], x.shape[last + 1 :]
+    for first, stop in _runs(axes):  # from the back, so that the axes before keep their numbers
+        x = _reduce_run(f, x, first, stop, keepdims=keepdims)
+    return x
+
+
+def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Neighbouring axes taken together, as half-open ranges, the last ones first."""
+    runs: list[tuple[int, int]] = []
+    for axis in sorted(axes, reverse=True):
+        if runs and runs[-1][0] == axis + 1:
+            runs[-1] = (axis, runs[-1][1])
+        else:
+            runs.append((axis, axis + 1))
+    return runs
+
+
+def _reduce_run(f: np.ufunc, x: Array, first: int, stop: int, *, keepdims: bool) -> Array:
+    count = math.prod(x.shape[first:stop])
+    if x.dtype.kind != "f" or stop == x.ndim or count < _FEW:
+        return np.asarray(f.reduce(x, axis=tuple(range(first, stop)), dtype=x.dtype, keepdims=keepdims))
+    outer, inner = x.shape[:first], x.shape[stop:]
     blocks = x.reshape(math.prod(outer), count, math.prod(inner))
-    kept = (1,) * len(axes) if keepdims else ()
+    kept = (1,) * (stop - first) if keepdims else ()
     return _halve(f, blocks).reshape(*outer, *kept, *inner)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from mmconvert.ir.kernels.windows import Array
 
-_BLOCK = 1 << 17  # bytes: a block and the few temporaries of a formula fit the L2 cache together
+# Bytes of a block. It and the few temporaries of a formula fit the L2 cache together, and each is below the
+# 128 KiB from which on malloc asks the system for fresh pages.
+_BLOCK = 96 << 10
 
 ERF_NEAR = {
     np.dtype(np.float32): (
@@ -114,15 +116,19 @@ def erf_to(x: Array, out: Array) -> None:
     accuracy, and ``1 - exp(-x**2) * p(1 / (x + 2))`` beyond. The coefficients are our own: interpolation at
     the Chebyshev nodes in 50 digits.
     """
-    square = np.square(np.clip(x, -1, 1))
-    near = polynomial(ERF_NEAR[x.dtype], square)
-    near *= x
+    inside = np.clip(x, -1, 1)
+    near = polynomial(ERF_NEAR[x.dtype], np.square(inside))
+    near *= inside
     size = np.clip(np.abs(x), 1, ERF_LIMIT[x.dtype])
     far = polynomial(ERF_FAR[x.dtype], 1 / (size + 2))
+    beyond = (size > 1).astype(x.dtype)
     np.square(size, out=size)
     far *= np.exp(np.negative(size, out=size), out=size)
-    np.copysign(np.subtract(1, far, out=far), x, out=out)
-    np.copyto(out, near, where=square < 1)
+    np.copysign(np.subtract(1, far, out=far), x, out=far)
+    # Both are finite, so that multiplying by 0 and 1 chooses between them: several times quicker than a mask.
+    far *= beyond
+    near *= np.subtract(1, beyond, out=beyond)
+    np.add(near, far, out=out)
 
 
 def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:

@@ -63,8 +63,9 @@ class PRelu(Elementwise):
         return x
 
     def evaluate(self, x: Array, slope: Array) -> Array:
-        y = np.asarray(np.multiply(x, slope))
-        np.copyto(y, x, where=x >= 0)
+        number = x.dtype.type
+        y = np.asarray(np.multiply(np.minimum(x, number(0)), slope))
+        y += elementwise.relu(x)
         return y
 
     def decompose(self, b: Builder, x: Value, slope: Value) -> Value:
@@ -147,10 +148,9 @@ class Shrink(Elementwise):
 
     def evaluate(self, x: Array) -> Array:
         number = x.dtype.type
-        y = np.zeros_like(x)
-        np.subtract(x, number(self.bias), out=y, where=x > number(self.threshold))
-        np.add(x, number(self.bias), out=y, where=x < number(-self.threshold))
-        return y
+        bias, threshold = number(self.bias), number(self.threshold)
+        inner = np.where(x > threshold, x - bias, number(0))
+        return np.asarray(np.where(x < -threshold, x + bias, inner))
 
     def decompose(self, b: Builder, x: Value) -> Value:
         zero = b.constant(0, x.type.dtype)

@@ -1,4 +1,4 @@
-"""Control flow: operators whose attributes are graphs. Sub-graphs capture nothing; what they read is passed in."""
+"""Control flow: operators whose attributes are graphs. Sub-graphs capture nothing: what they read is fed."""
 
 from __future__ import annotations
 

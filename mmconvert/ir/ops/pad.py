@@ -41,11 +41,13 @@ class Pad(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         x.require(len(self.pads) == x.rank, f"one axis for each pair of pads {self.pads}")
-        shape = tuple(e + before + after for e, (before, after) in zip(x.shape, self.pads, strict=True))
-        x.require(
-            all(not isinstance(e, int) or e >= 0 for e in shape), f"more than is taken away by {self.pads}"
-        )
-        return x.with_shape(shape)
+        needed = 0 if self.mode == "constant" else 1
+        for extent, pair in zip(x.shape, self.pads, strict=True):
+            kept = extent + sum(p for p in pair if isinstance(p, int) and p < 0)
+            least = needed if any(isinstance(p, int) and p > 0 for p in pair) else 0
+            fits = not isinstance(kept, int) or kept >= least
+            x.require(fits, f"more than is taken away by {self.pads} ({self.mode})")
+        return x.with_shape(tuple(e + sum(pair) for e, pair in zip(x.shape, self.pads, strict=True)))
 
     def evaluate(self, x: Array) -> Array:
         pads = [dims.numbers(pair) for pair in self.pads]

@@ -66,7 +66,10 @@ class Resize(Op):
         counts = {len(self.sizes), len(axes), len(self.scales) or len(axes), len(self.roi) or len(axes)}
         x.require(len(counts) == 1, "one size, scale and region for each axis")
         x.require(bool(self.roi) or self.coordinates != "tf_crop_and_resize", "a region to crop")
-        x.require(all(scale > 0 for scale in self.scales), f"a scale above 0 for each of {self.scales}")
+        # A filter as wide as the inverse of a scale is built: a broken file is not to ask for all the memory.
+        x.require(
+            all(1e-6 < s < 1e6 for s in self.scales), f"scales of a sensible size instead of {self.scales}"
+        )
         shape = list(x.shape)
         for axis, size in zip(axes, natural(self.sizes), strict=True):
             x.require(not isinstance(size, int) or size == 0 or shape[axis] != 0, "something to sample")

@@ -13,7 +13,8 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Elementwise, operator
 from mmconvert.ir.ops.logic import Equal, NotEqual
-from mmconvert.ir.types import Array, TensorType
+from mmconvert.ir.ops.symbolic import combine, order
+from mmconvert.ir.types import Array, Extent, TensorType
 
 
 class Unary(Elementwise):
@@ -76,12 +77,17 @@ class Cast(Elementwise):
             return x.astype(self.to)
 
     def content(self, types: Sequence[TensorType | None], contents: Sequence[Array | None]) -> Array | None:
-        (x,) = contents
-        if x is None or not dtypes.is_integer(self.to) or self.to.kind not in "iu":
+        return combine(self._cast, contents)
+
+    def _cast(self, extent: Extent) -> Extent | None:
+        if self.to == dtypes.BOOL:
+            return None if (found := order(extent, 0)) is None else found != 0
+        if self.to.kind not in "iu":
             return None
+        if not isinstance(extent, int):
+            return extent  # what a shape is made of fits the type that the model computes it in
         limits = np.iinfo(self.to)
-        fits = all(limits.min <= e <= limits.max for e in x.flat if isinstance(e, int))
-        return x if fits else None
+        return int(extent) if limits.min <= extent <= limits.max else None
 
 
 @operator

@@ -240,9 +240,11 @@ def glu(b: Builder, x: Value, axis: int = -1) -> Value:
 
 @function("sparsemax")
 def sparsemax(b: Builder, x: Value, axis: int = -1) -> Value:
-    """max(x - tau, 0), tau such that the result sums to 1 (Martins and Astudillo, 2016).
+    """max(x - tau, 0) after Martins and Astudillo (2016), as far as Keras follows them.
 
-    Of the values in descending order those are kept with ``value > (cumulated sum - 1) / number``.
+    Of the values in descending order those are kept with ``value > (cumulated sum - 1) / number``; tau is then
+    ``(sum of the kept - 1) / number of the kept``. Keras adds up the cumulated sums of the kept values instead,
+    on every backend, and that is what its users trained with.
     """
     axis = x.type.axis(axis)
     extent = x.type.shape[axis]
@@ -250,10 +252,10 @@ def sparsemax(b: Builder, x: Value, axis: int = -1) -> Value:
         raise UnsupportedError("sparsemax", problems=[Problem("sparsemax over an unknown extent")])
     counts = np.arange(1, extent + 1, dtype=x.type.dtype).reshape([-1] + [1] * (x.type.rank - 1 - axis))
     ordered, _ = b.multi(TopK(k=extent, axis=axis), x)
-    above = b(Sub(), b(CumSum(axis=axis), ordered), 1.0)
-    kept = b(Cast(to=x.type.dtype), b(Greater(), ordered, b(Div(), above, counts)))
+    cumulated = b(CumSum(axis=axis), ordered)
+    kept = b(Cast(to=x.type.dtype), b(Greater(), ordered, b(Div(), b(Sub(), cumulated, 1.0), counts)))
     number = b(ReduceSum(axes=(axis,), keepdims=True), kept)
-    total = b(ReduceSum(axes=(axis,), keepdims=True), b(Mul(), ordered, kept))
+    total = b(ReduceSum(axes=(axis,), keepdims=True), b(Mul(), cumulated, kept))
     return b(Relu(), b(Sub(), x, b(Div(), b(Sub(), total, 1.0), number)))
 
 

@@ -154,7 +154,10 @@ class Converter:
             return None
         args, kwargs = _resolve(call.args, values), _resolve(call.kwargs, values)
         try:
-            mask = kwargs.pop("mask", None)
+            mask, training = kwargs.pop("mask", None), kwargs.pop("training", None)
+            if training and layer.legacy:
+                # Keras 3 overrides the argument when it predicts, Keras 2 does not.
+                raise _refused(layer, "called with training=True")
             if layer.network is not None:
                 operands = _operands(layer.network, args)
                 self._masks.update((value, mask) for value in operands if isinstance(mask, Value))
@@ -239,6 +242,10 @@ def all_layers(network: Network) -> Iterator[Record]:
         yield layer
         if layer.network is not None:
             yield from all_layers(layer.network)
+
+
+def _refused(layer: Record, what: str) -> UnsupportedError:
+    return UnsupportedError(what, problems=[Problem(f"{layer.kind}: {what}", (layer.place,))])
 
 
 def _resolve(item: Any, values: dict[Ref, Value | None]) -> Any:

@@ -159,7 +159,7 @@ def normalization(layer: KerasLayer, b: Builder) -> Value:
     axis = layer.setting("axis", -1)
     kept = () if axis is None else layer.axes(x)
     mean, variance = _moments(layer, x, kept)
-    deviation = variance.map(lambda v: np.maximum(np.sqrt(v), v.dtype.type(EPSILON)))
+    deviation = variance.map(lambda v: np.asarray(np.maximum(np.sqrt(v), v.dtype.type(EPSILON))))
     center = layer.weight("mean", _broadcast(mean, kept, x.type.rank))
     scale = layer.weight("deviation", _broadcast(deviation, kept, x.type.rank))
     if layer.flag("invert", False):

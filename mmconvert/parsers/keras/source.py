@@ -110,10 +110,12 @@ class Record:
 
     @property
     def is_operation(self) -> bool:
-        """True for a function of ``keras.ops``; `.h5` files name no modules, but layers have `trainable`."""
+        """True for a function of ``keras.ops``; `.h5` files name no modules, but all layers
+        other than these have `trainable`."""
         if self.module:
             return self.module.startswith(_OPERATIONS)
-        return "trainable" not in self.settings and self.kind not in NETWORKS | {"InputLayer"}
+        others = self.kind in NETWORKS or self.kind.startswith(("InputLayer", "SpatialDropout"))
+        return "trainable" not in self.settings and not others
 
     @property
     def rule_key(self) -> str:

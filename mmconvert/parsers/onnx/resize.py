@@ -48,11 +48,21 @@ def upsample_9(n: Source, b: Builder) -> Value:
 
 
 def _simple(n: Source, b: Builder, scales: tuple[float, ...]) -> Value:
-    """Up to opset 10: the coordinates are divided by the scale, and the nearest element is the one below."""
+    """Up to opset 10: the coordinates are divided by the scale.
+
+    The nearest element is the one below where the axis grows, and the one above where it shrinks: ONNX's test
+    of that time wants it, and the runtimes still do it.
+    """
     x = n.operand(0)
     mode = _MODES[n.choice("mode", "nearest", "nearest", "linear")]
     axes = _scaled(n, x.type, tuple(range(x.type.rank)), scales, {})
-    return _resize(b, x, axes, mode, "asymmetric", nearest="floor")
+    if mode != "nearest":
+        return _resize(b, x, axes, mode, "asymmetric", nearest="floor")
+    shrinking = [a for a in axes if a.scale is not None and a.scale < 1]
+    growing = [a for a in axes if a not in shrinking]
+    if shrinking:
+        x = _resize(b, x, shrinking, mode, "asymmetric", nearest="ceil")
+    return _resize(b, x, growing, mode, "asymmetric", nearest="floor") if growing else x
 
 
 @rule("Resize", since=11)

@@ -1,7 +1,8 @@
-"""Gives every value the layout that needs the fewest bytes transposed, for a target with one native layout."""
+"""Gives every value the layout that needs the fewest bytes transposed, for a target with one layout."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ from mmconvert.passes.layout.cut import INFINITE, MinimumCut
 from mmconvert.passes.layout.orientation import Orientations, is_flippable, layout_of
 from mmconvert.passes.layout.rewrite import Rewriter, transpose, with_layout
 from mmconvert.passes.outcome import Outcome
+from mmconvert.passes.simplify import moves_only_units
 
 IoLayout = Literal["source", "target"]
 
@@ -86,7 +88,9 @@ def moved_ends(graph: Graph, target: Layout) -> tuple[dict[str, tuple[int, ...]]
 def _has_work(graph: Graph, target: Layout, io: IoLayout, orientations: Orientations) -> bool:
     """False when every operator already has the target's layout and no Transpose could be saved."""
     foreign = any(layout_of(n.op) not in (None, target) for n in graph)
-    ends = io == "target" and any(orientations[v] not in (None, target) for v in (*graph.inputs, *graph.outputs))
+    ends = io == "target" and any(
+        orientations[v] not in (None, target) for v in (*graph.inputs, *graph.outputs)
+    )
     return foreign or ends or any(orientations.relabels(n) for n in graph)
 
 
@@ -99,7 +103,7 @@ def _wrap(graph: Graph, nodes: list[Node[Op]], target: Layout) -> None:
         b = Builder(graph, before=node, origin=node.origin)
         x, rank = node.operand(0), node.operand(0).type.rank
         there, back = layout.permutation_to(target, rank), target.permutation_to(layout, rank)
-        op, side = with_layout(node, target, lambda v: v, lambda v, perm, b=b: transpose(b, v, perm))
+        op, side = with_layout(node, target, lambda v: v, functools.partial(transpose, b))
         outputs = b.multi(op, b(Transpose(perm=there), x), *side)
         for old, new in zip(node.outputs, outputs, strict=True):
             graph.replace_uses(old, b(Transpose(perm=back), new, name=old.name))
@@ -141,9 +145,11 @@ class _Problem:
     def _weigh(self, value: Value) -> None:
         """Charges the bytes of ``value`` once if any user wants it in another layout than its producer."""
         perm = Layout.NCHW.permutation_to(Layout.NHWC, value.type.rank)
-        free = rules.moves_only_units(value.type, perm)
+        free = moves_only_units(value.type, perm)
         cost = 0 if free else _bytes(value)
-        producer = self._pinned_end(value) if value.producer is None else self._port(value.producer, "out", value)
+        producer = (
+            self._pinned_end(value) if value.producer is None else self._port(value.producer, "out", value)
+        )
         users = list(dict.fromkeys(self._port(user, "in", value) for user in value.users))
         if len(users) == 1:
             self.cut.connect(producer, users[0], cost)

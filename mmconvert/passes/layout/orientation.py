@@ -49,13 +49,18 @@ class Orientations:
                 self._join(node)
         for node in graph:
             layout = layout_of(node.op)
-            if layout is not None and self._layout.setdefault(self._find(node.outputs[0]), layout) is not layout:
+            if (
+                layout is not None
+                and self._layout.setdefault(self._find(node.outputs[0]), layout) is not layout
+            ):
                 self.conflicts.append(node)
         self._cross_transposes(graph)
 
     def __getitem__(self, value: Value) -> Layout | None:
         """The native layout of ``value``; None when it has no spatial meaning here."""
-        return self._layout.get(self._find(value)) if value.type.rank >= 3 and value.constant is None else None
+        return (
+            self._layout.get(self._find(value)) if value.type.rank >= 3 and value.constant is None else None
+        )
 
     def relabels(self, node: Node[Op]) -> bool:
         """True for a Transpose from one native layout to the other, which moves nothing but names."""
@@ -83,7 +88,7 @@ class Orientations:
         while changed:
             changed = False
             for node in transposes:
-                changed |= self._cross(node.operand(0), node.output, node.op.perm)  # type: ignore[attr-defined]
+                changed |= self._cross(node.operand(0), node.output, node.op.perm)
 
     def _cross(self, source: Value, target: Value, perm: tuple[int, ...]) -> bool:
         before, after = self[source], self[target]

@@ -15,7 +15,7 @@ from mmconvert.ir.types import Layout, TensorType
 from mmconvert.passes.layout import rules
 from mmconvert.passes.layout.orientation import Orientations, is_flippable, layout_of
 from mmconvert.passes.outcome import Outcome
-
+from mmconvert.passes.simplify import moves_only_units
 
 Fetch = Callable[[Value | None], Value | None]
 Transposing = Callable[[Value, tuple[int, ...]], Value]
@@ -49,7 +49,7 @@ def transpose(b: Builder, value: Value, perm: tuple[int, ...]) -> Value:
         return value
     if value.constant is not None:
         return b.constant(value.constant.transpose(perm), name=value.name)
-    if rules.moves_only_units(value.type, perm):
+    if moves_only_units(value.type, perm):
         return b(Reshape(shape=rules.permute(value.type.shape, perm)), value)
     return b(Transpose(perm=perm), value)
 
@@ -167,14 +167,20 @@ class Rewriter:
     def _aligned(self, value: Value | None, native: Layout, layout: Layout, rank: int) -> Value | None:
         """An operand in ``layout``; one of lower rank is given the leading axes that broadcasting implies."""
         if value is None or value.type.rank == 0 or layout is native:
-            return self._side(value) if value is None or self.orientations[value] is None else self._fetch(value, native)
+            return (
+                self._side(value)
+                if value is None or self.orientations[value] is None
+                else self._fetch(value, native)
+            )
         perm = native.permutation_to(layout, rank)
         missing = rank - value.type.rank
         shape = (*[1] * missing, *value.type.shape)
         if value.constant is not None:
             tensor = value.constant.reshape(TensorType(value.type.dtype, shape).static_shape).transpose(perm)
             leading = next((i for i, e in enumerate(tensor.shape) if e != 1), rank)
-            return self.b.constant(tensor.reshape(tensor.shape[leading:] if missing else tensor.shape), name=value.name)
+            return self.b.constant(
+                tensor.reshape(tensor.shape[leading:] if missing else tensor.shape), name=value.name
+            )
         if not missing:
             return self._fetch(value, layout)
         return self._transpose(self.b(Reshape(shape=shape), self._side(value)), perm)
@@ -221,4 +227,6 @@ class Rewriter:
         native = self.orientations[value]
         if native is None or layout is None:
             return value.type
-        return value.type.with_shape(rules.permute(value.type.shape, native.permutation_to(layout, value.type.rank)))
+        return value.type.with_shape(
+            rules.permute(value.type.shape, native.permutation_to(layout, value.type.rank))
+        )

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 from mmconvert.ir.graph import Node, is_op
 from mmconvert.ir.op import Elementwise, Op
 from mmconvert.ir.ops import (
+    LRN,
     ArgMax,
     ArgMin,
     BatchNorm,
@@ -25,7 +26,6 @@ from mmconvert.ir.ops import (
     LayerNorm,
     LogSoftmax,
     LpNormalization,
-    LRN,
     Pad,
     ReduceAll,
     ReduceAny,
@@ -86,7 +86,7 @@ def permuted(node: Node[Op], perm: Perm) -> Op | None:
 
 
 def data_operands(node: Node[Op]) -> tuple[int, ...]:
-    """The operands whose axes are the axes of the result; the others (a scale, indices) have axes of their own."""
+    """The operands whose axes are the axes of the result; others (a scale, indices) have their own."""
     everything = isinstance(node.op, Elementwise | Concat)
     return tuple(range(len(node.inputs))) if everything else (0,)
 

@@ -85,3 +85,7 @@ def test_what_does_not_fit_is_refused() -> None:
         Pad(pads=((0, 0),)).infer(x)
     with pytest.raises(InferenceError, match="more than is taken away"):
         Pad(pads=((-1, -2), (0, 0))).infer(x)
+    with pytest.raises(InferenceError, match="more than is taken away"):
+        Pad(pads=((-3, 4), (0, 0))).infer(x)
+    with pytest.raises(InferenceError, match=r"more than is taken away .* \(edge\)"):
+        Pad(pads=((-2, 1), (0, 0)), mode="edge").infer(x)

@@ -215,7 +215,7 @@ def test_extents_may_be_symbols() -> None:
         ({"axes": (1,)}, TensorType(dtypes.F32, (4,)), "there is no axis 1"),
         ({"sizes": (2, 2)}, TensorType(dtypes.F32, (4,)), "one size, scale and region for each axis"),
         ({"scales": (2.0, 1.0)}, TensorType(dtypes.F32, (4,)), "one size, scale and region for each axis"),
-        ({"scales": (0.0,)}, TensorType(dtypes.F32, (4,)), "a scale above 0"),
+        ({"scales": (0.0,)}, TensorType(dtypes.F32, (4,)), "scales of a sensible size"),
         ({"coordinates": "tf_crop_and_resize"}, TensorType(dtypes.F32, (4,)), "a region to crop"),
         ({}, TensorType(dtypes.F32, (0,)), "something to sample"),
     ],

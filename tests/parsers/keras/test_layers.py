@@ -16,4 +16,4 @@ def test_layer_computes_what_keras_does(row: Row, keras: Any, tmp_path: Path) ->
     model = row.build(keras)
     randomize(model)
     for suffix in (".keras", ".h5"):
-        compare(model, saved(model, tmp_path, suffix))
+        compare(model, saved(model, tmp_path, suffix), tolerance=row.tolerance)

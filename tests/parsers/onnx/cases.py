@@ -87,7 +87,7 @@ class Case:
 
     @property
     def feeds(self) -> dict[str, Array]:
-        return {f"x{i}": a for i, a in enumerate(self.operands) if a is not None and not isinstance(a, Fixed)}
+        return {f"x{i}": np.asarray(a) for i, a in enumerate(self.operands) if a is not None and not isinstance(a, Fixed)}
 
 
 def case(

@@ -1,0 +1,44 @@
+"""Writes TensorFlow Lite files.
+
+The graph that is written is channels-last where an operator cares, and has only what ``obstacle`` does not
+object to: ``passes.legalize`` with ``obstacle`` brings it there. Activations, biases and padding are written as
+part of the operators that have them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmconvert.emitters.tflite.constraints import obstacle
+from mmconvert.emitters.tflite.file import ModelFile
+from mmconvert.emitters.tflite.subgraph import GraphWriter
+from mmconvert.errors import UnsupportedError, merge_problems
+from mmconvert.files import atomic_write
+from mmconvert.ir.model import Module
+from mmconvert.ir.types import Layout
+
+__all__ = ["SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+
+SUFFIXES = (".tflite",)
+TARGET_LAYOUT = Layout.NHWC
+
+_NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
+"""Formats whose own gathers take no negative positions; those of the others are made positive."""
+
+
+def write(module: Module, path: Path) -> None:
+    """Writes a model to ``path``, whole or not at all; weights are read one at a time while it is written.
+
+    Raises:
+        UnsupportedError: something cannot be expressed in TFLite; all of it is listed.
+        UsageError: the file cannot be written.
+    """
+    file = ModelFile()
+    graphs = GraphWriter(file, wrap_indices=module.metadata.format not in _NEVER_FROM_THE_END)
+    graphs.write_main(module.graph)
+    if graphs.problems:
+        raise UnsupportedError(
+            "TFLite cannot express this model", where=str(path), problems=merge_problems(graphs.problems)
+        )
+    with atomic_write(path) as stream:
+        file.save(stream)

@@ -1,0 +1,172 @@
+"""Runs TensorFlow Lite files in LiteRT, on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
+from mmconvert.tensors import Array
+
+NAME = "LiteRT"
+
+_STDERR = 2
+_lock = threading.Lock()
+
+
+def available() -> str | None:
+    """The version of LiteRT, or None when it is not installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        return None
+    from importlib.metadata import version
+
+    return version("ai-edge-litert")
+
+
+class Session:
+    """A loaded TFLite file.
+
+    Inputs and outputs go by the names of the file's signature, or where it has none by those of its tensors.
+
+    Args:
+        model: the path of the file, or its bytes.
+        threads: how many threads compute.
+        delegate: let XNNPACK run what it can, as is LiteRT's default. Without, the built-in kernels run all.
+
+    Attributes:
+        inputs: the names of the inputs, in order.
+        outputs: the names of the outputs, in order.
+
+    Raises:
+        MissingDependencyError: LiteRT is not installed.
+        UsageError: there is no such file.
+        InvalidModelError: LiteRT refuses the file.
+    """
+
+    def __init__(self, model: str | Path | bytes, threads: int = 1, *, delegate: bool = True) -> None:
+        self._model, self._threads = model, threads
+        self._place = "" if isinstance(model, bytes) else str(model)
+        self._interpreter = self._load("BUILTIN" if delegate else "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+        self._inputs, self._outputs = _names(self._interpreter)
+        self.inputs, self.outputs = list(self._inputs), list(self._outputs)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs by name; inputs of other shapes than the file's are resized.
+
+        Raises:
+            UsageError: an input is missing, unknown, or of the wrong type or shape.
+            InvalidModelError: an operator failed on these values.
+        """
+        self._invoke(self._interpreter, inputs)
+        return {name: self._interpreter.get_tensor(i) for name, i in self._outputs.items()}
+
+    def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every tensor of the main graph that an operator makes, by its name, computed by the built-in kernels.
+
+        Raises:
+            UsageError: an input does not fit.
+            InvalidModelError: an operator failed on these values.
+        """
+        interpreter = self._load("BUILTIN_WITHOUT_DEFAULT_DELEGATES", keep=True)
+        self._invoke(interpreter, inputs)
+        made = {i for op in interpreter._get_ops_details() for i in op["outputs"]}
+        details = interpreter.get_tensor_details()
+        return {d["name"]: interpreter.get_tensor(d["index"]) for d in details if d["index"] in made}
+
+    def _load(self, resolver: str, *, keep: bool = False) -> Any:
+        try:
+            with _quiet():
+                from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        except ImportError as error:
+            raise MissingDependencyError(
+                "LiteRT is needed to run a TensorFlow Lite file and is not installed",
+                hint="pip install mmconvert[litert]",
+            ) from error
+        if not isinstance(self._model, bytes) and not Path(self._model).is_file():
+            raise UsageError("there is no such file", where=self._place)
+        source = {"model_content" if isinstance(self._model, bytes) else "model_path": self._model}
+        try:
+            with _quiet():
+                return Interpreter(
+                    **{name: str(v) if isinstance(v, Path) else v for name, v in source.items()},
+                    num_threads=self._threads,
+                    experimental_op_resolver_type=OpResolverType[resolver],
+                    experimental_preserve_all_tensors=keep,
+                )
+        except (RuntimeError, ValueError) as error:
+            raise InvalidModelError(f"LiteRT refuses this file: {_line(error)}", where=self._place) from error
+
+    def _invoke(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
+        self._require(interpreter, inputs)
+        try:
+            with _quiet():
+                for name, array in inputs.items():
+                    interpreter.resize_tensor_input(self._inputs[name], array.shape)
+                interpreter.allocate_tensors()
+                for name, array in inputs.items():
+                    interpreter.set_tensor(self._inputs[name], np.ascontiguousarray(array).reshape(array.shape))
+                interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise InvalidModelError(f"LiteRT failed: {_line(error)}", where=self._place) from error
+
+    def _require(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
+        if wrong := sorted(set(inputs) ^ set(self._inputs)):
+            raise UsageError(
+                f"the inputs are {', '.join(self.inputs) or 'none'}; missing or unknown: {', '.join(wrong)}",
+                where=self._place,
+            )
+        details = {d["index"]: d for d in interpreter.get_input_details()}
+        for name, array in inputs.items():
+            detail = details[self._inputs[name]]
+            wanted = [int(e) for e in detail["shape_signature"]]
+            fits = len(wanted) == array.ndim and all(
+                w in (-1, e) for w, e in zip(wanted, array.shape, strict=True)
+            )
+            if array.dtype != detail["dtype"] or not fits:
+                have = f"{array.dtype} {list(array.shape)}"
+                raise UsageError(
+                    f"input {name!r} is {np.dtype(detail['dtype'])} {wanted}, not {have}", where=self._place
+                )
+
+
+def _names(interpreter: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """The tensors of the inputs and of the outputs, by name, in the order of the file."""
+    ends = [{d["index"]: d["name"] for d in f()} for f in (interpreter.get_input_details, interpreter.get_output_details)]
+    for signature in interpreter._get_full_signature_list().values():
+        for end, part in zip(ends, ("inputs", "outputs"), strict=True):
+            if set(signature[part].values()) == set(end):
+                end.update({index: name for name, index in signature[part].items()})
+        break
+    return {n: i for i, n in ends[0].items()}, {n: i for i, n in ends[1].items()}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT writes notes to the process's standard error, past Python: they go nowhere meanwhile."""
+    with _lock, warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        sys.stderr.flush()
+        saved = os.dup(_STDERR)
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, _STDERR)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(saved, _STDERR)
+            os.close(saved)

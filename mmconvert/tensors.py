@@ -71,7 +71,7 @@ class Tensor:
         array = self._load()
         if array.dtype != self.dtype or array.shape != self.shape:
             raise InvalidModelError(
-                f"a weight of {array.dtype}{list(array.shape)} was announced as {self.dtype}{list(self.shape)}"
+                f"a weight announced as {self.dtype}{list(self.shape)} is {array.dtype}{list(array.shape)}"
             )
         view = array.view()
         view.flags.writeable = False

@@ -96,7 +96,7 @@ def _bind(value: Any, bindings: Mapping[str, int]) -> Any:
 
 
 class Elementwise(Op):
-    """An operator whose output at a position depends on its operands at that position alone, but for broadcasting.
+    """An operator whose output at a position depends on its operands there alone, but for broadcasting.
 
     Such an operator does not care about the order of axes, as long as all its operands share it.
     """

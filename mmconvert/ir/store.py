@@ -30,7 +30,11 @@ GRAPH, WEIGHTS, METADATA = "graph.txt", "weights.safetensors", "metadata.json"
 _STORED = {
     **{f"{kind}{bits}": f"{kind.upper()}{bits}" for kind in "iu" for bits in (8, 16, 32, 64)},
     **{f"f{bits}": f"F{bits}" for bits in (16, 32, 64)},
-    **{"bf16": "BF16", "f8e4m3fn": "F8_E4M3", "f8e5m2": "F8_E5M2", "bool": "BOOL", "c64": "C64"},
+    "bf16": "BF16",
+    "f8e4m3fn": "F8_E4M3",
+    "f8e5m2": "F8_E5M2",
+    "bool": "BOOL",
+    "c64": "C64",
 }
 
 

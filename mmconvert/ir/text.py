@@ -58,7 +58,7 @@ def parse_graph(text: str, weights: Weights | None = None) -> Graph:
 
 
 def format_attributes(op: Op, label: Callable[[Graph], str] = lambda g: f"@{g.name}") -> str:
-    """``{strides=(2,2) padding=same}``, without the fields that have their default; empty when there is none."""
+    """``{strides=(2,2) padding=same}``, without the fields that have their default; empty when all do."""
     fields = [
         f"{f.name}={literals.format_value(getattr(op, f.name), label)}"
         for f in dataclasses.fields(cast(Any, op))

@@ -33,7 +33,7 @@ def assert_same_function(before: Graph, after: Graph, tolerance: float = 1e-12) 
 
 
 def apply(function: Pass, text: str, tolerance: float = 1e-12) -> tuple[Graph, Outcome]:
-    """The graph after the pass, which is well formed, computes the same, and stays as it is the second time."""
+    """The graph after the pass, which is well formed, computes the same, and stays so the second time."""
     before = graph_of(text)
     graph = copy_graph(before)
     outcome = function(graph)

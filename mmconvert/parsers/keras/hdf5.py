@@ -94,8 +94,7 @@ class Group:
         return f"{self.file.where}:{self.path or '/'}"
 
     def __contains__(self, name: str) -> bool:
-        with reading(self.where):
-            return bool(name) and self._id.__contains__(name.encode())
+        return self._member(name) is not None
 
     def names(self) -> list[str]:
         """The names of the members."""
@@ -110,9 +109,9 @@ class Group:
         """
         found: Any = self
         for name in filter(None, path.split("/")):
-            if name not in found:
-                return None
             found = found._member(name)
+            if found is None:
+                return None
             if not isinstance(found, Group):
                 raise InvalidModelError("a group was expected, not an array", where=self.where + path)
         assert isinstance(found, Group)
@@ -126,9 +125,9 @@ class Group:
         """
         parent, _, name = path.rpartition("/")
         group = self.group(parent)
-        if group is None or name not in group:
+        member = group._member(name) if group is not None else None
+        if group is None or member is None:
             raise InvalidModelError(f"there is no array {path!r}", where=self.where)
-        member = group._member(name)
         if isinstance(member, Group):
             raise InvalidModelError(f"an array was expected at {path!r}, not a group", where=self.where)
         return _tensor(self.file, member, f"{group.path}/{name}")
@@ -176,11 +175,18 @@ class Group:
             return [_text(item) for item in np.asarray(value).reshape(-1).tolist()]
 
     def _member(self, name: str) -> Any:
-        """The group, or the identifier of the array, called ``name``; only what is really in this group."""
+        """The group, or the identifier of the array, called ``name``; None where there is neither.
+
+        Raises:
+            InvalidModelError: it is a link that leads elsewhere, or something else again.
+        """
         if name in self._children:
             return self._children[name]
         with reading(self.where):
-            kind = self._id.links.get_info(name.encode()).type
+            try:
+                kind = self._id.links.get_info(name.encode()).type
+            except KeyError:
+                return None
             if kind != h5py.h5l.TYPE_HARD:
                 raise InvalidModelError(f"{name!r} is a link to somewhere else", where=self.where)
             member = h5py.h5o.open(self._id, name.encode())

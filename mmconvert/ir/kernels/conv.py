@@ -157,7 +157,7 @@ def _positions(x: Array, windows: Windows, nbytes: int) -> int:
 
 
 def _separate(view: Array, windows: Windows) -> Array:
-    """The windows one by one in memory: BLAS cannot read windows that overlap."""
+    """The windows one by one in memory: overlapping windows are no matrix to BLAS."""
     return view if _single(windows) else np.ascontiguousarray(view)
 
 

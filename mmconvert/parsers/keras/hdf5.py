@@ -183,11 +183,9 @@ class Group:
         if name in self._children:
             return self._children[name]
         with reading(self.where):
-            try:
-                kind = self._id.links.get_info(name.encode()).type
-            except KeyError:
+            if not name or not self._id.links.exists(name.encode()):
                 return None
-            if kind != h5py.h5l.TYPE_HARD:
+            if self._id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
                 raise InvalidModelError(f"{name!r} is a link to somewhere else", where=self.where)
             member = h5py.h5o.open(self._id, name.encode())
         if isinstance(member, h5py.h5g.GroupID):

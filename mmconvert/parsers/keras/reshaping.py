@@ -35,22 +35,7 @@ rule: Rules[str] = Rules("Keras")
 @rule("ops.Reshape")
 def reshape(layer: KerasLayer, b: Builder) -> Value:
     x = layer.tensor(0, "x")
-    target = layer.setting("newshape")
-    if target == -1:
-        target = [-1]
-    if not isinstance(target, list):
-        raise layer.invalid("the new shape is not a list")
-    if target and target[0] is None:
-        # What was an unknown batch when the model was built.
-        rest = resolved(layer, x.type.shape[1:], _integers(layer, target[1:]))
-        return b(Reshape(shape=(x.type.shape[0], *rest)), x)
-    return b(Reshape(shape=resolved(layer, x.type.shape, _integers(layer, target))), x)
-
-
-def _integers(layer: KerasLayer, items: list[Any]) -> tuple[int, ...]:
-    if not all(type(item) is int for item in items):
-        raise layer.invalid(f"{items} is not a shape")
-    return tuple(items)
+    return b(Reshape(shape=resolved(layer, x.type.shape, layer.integers("newshape"))), x)
 
 
 @rule("ops.Transpose")
@@ -167,11 +152,7 @@ def tile(layer: KerasLayer, b: Builder) -> Value:
 
 @rule("ops.BroadcastTo")
 def broadcast_to(layer: KerasLayer, b: Builder) -> Value:
-    x, shape = layer.tensor(0, "x"), layer.setting("shape")
-    if isinstance(shape, list) and shape and shape[0] is None:
-        # What was an unknown batch when the model was built.
-        return b(Expand(shape=(x.type.shape[0], *_integers(layer, shape[1:]))), x)
-    return b(Expand(shape=layer.integers("shape")), x)
+    return b(Expand(shape=layer.integers("shape")), layer.tensor(0, "x"))
 
 
 @rule("ops.Flip")

@@ -15,7 +15,7 @@ from mmconvert.ir.ops import Transpose
 from mmconvert.ir.types import Layout
 from mmconvert.passes.layout import rules
 from mmconvert.passes.layout.cut import INFINITE, MinimumCut
-from mmconvert.passes.layout.orientation import Orientations, is_flippable, layout_of
+from mmconvert.passes.layout.orientation import Orientations, flips, layout_of, opposite
 from mmconvert.passes.layout.rewrite import Rewriter, transpose, with_layout
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.simplify import moves_only_units
@@ -135,8 +135,7 @@ class _Problem:
         return self._layout(self._port(node, side, value))
 
     def _layout(self, port: Hashable) -> Layout:
-        other = Layout.NCHW if self.target is Layout.NHWC else Layout.NHWC
-        return other if port in self._foreign else self.target
+        return opposite(self.target) if port in self._foreign else self.target
 
     def _values(self) -> list[Value]:
         produced = [v for node in self.graph for v in node.outputs]
@@ -176,7 +175,8 @@ class _Problem:
         if layout is not None:
             agrees = self.orientations[value] is layout
             return self.TARGET if agrees else self._native(value)
-        if self.orientations.relabels(node) or is_flippable(node):
+        native = self.orientations[node.outputs[0]]
+        if self.orientations.relabels(node) or (native is not None and flips(node, native)):
             return ("node", node) if _carries(node, value) else self._native(value)
         perm = Layout.NCHW.permutation_to(Layout.NHWC, value.type.rank)
         back = Layout.NHWC.permutation_to(Layout.NCHW, value.type.rank)

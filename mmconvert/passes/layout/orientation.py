@@ -27,10 +27,17 @@ def carried(node: Node[Op]) -> Iterator[Value]:
     yield from node.outputs
 
 
-def is_flippable(node: Node[Op]) -> bool:
-    """True when the node can run on permuted operands."""
+def opposite(layout: Layout) -> Layout:
+    """The other layout."""
+    return Layout.NCHW if layout is Layout.NHWC else Layout.NHWC
+
+
+def flips(node: Node[Op], native: Layout) -> bool:
+    """True when the node, whose values are in the layout ``native``, can run in the other one."""
     rank = max((v.type.rank for v in node.outputs), default=0)
-    return rank >= 3 and bool(node.inputs) and permuted(node, (0, *range(2, rank), 1)) is not None
+    if rank < 3 or not node.inputs:
+        return False
+    return permuted(node, native.permutation_to(opposite(native), rank)) is not None
 
 
 class Orientations:
@@ -45,7 +52,7 @@ class Orientations:
         self._layout: dict[Value, Layout] = {}
         self.conflicts: list[Node[Op]] = []
         for node in graph:
-            if layout_of(node.op) is not None or is_flippable(node):
+            if layout_of(node.op) is not None or any(flips(node, layout) for layout in Layout):
                 self._join(node)
         for node in graph:
             layout = layout_of(node.op)
@@ -105,5 +112,5 @@ class Orientations:
 
 def _goes(perm: tuple[int, ...], layout: Layout) -> Layout | None:
     """The layout that ``perm`` takes ``layout`` to, when it is the other one."""
-    other = Layout.NHWC if layout is Layout.NCHW else Layout.NCHW
+    other = opposite(layout)
     return other if perm == layout.permutation_to(other, len(perm)) else None

@@ -13,7 +13,7 @@ from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Conv, ConvTranspose, Reshape, Transpose
 from mmconvert.ir.types import Layout, TensorType
 from mmconvert.passes.layout import rules
-from mmconvert.passes.layout.orientation import Orientations, is_flippable, layout_of
+from mmconvert.passes.layout.orientation import Orientations, flips, layout_of
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.simplify import moves_only_units
 
@@ -111,7 +111,7 @@ class Rewriter:
         if layout_of(node.op) is not None:
             return self._sensitive(node)
         native = self.orientations[node.outputs[0]] if node.outputs else None
-        if native is not None and is_flippable(node):
+        if native is not None and flips(node, native):
             return self._flippable(node, native)
         return self._fixed(node)
 

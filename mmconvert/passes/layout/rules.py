@@ -140,9 +140,11 @@ def reduction(node: Node[Op], perm: Perm) -> Op | None:
 
 @rule(LayerNorm, RMSNorm)
 def normalization(node: Node[Op], perm: Perm) -> Op | None:
-    # A scale has the normalized axes in their old order, which only one axis cannot notice.
-    one = len(cast(Any, node.op).axes) == 1 or len(node.inputs) == 1
-    return _moved(node.op, perm) if one else None
+    # A scale has the normalized axes in their old order, which only one axis cannot notice. And formats can
+    # normalize the last axes only: to move them forward costs more arithmetic than a Transpose costs bytes.
+    axes = cast(Any, node.op).axes
+    last = all(perm[-1 - i] in axes for i in range(len(axes)))
+    return _moved(node.op, perm) if last and (len(axes) == 1 or len(node.inputs) == 1) else None
 
 
 @rule(Reverse)

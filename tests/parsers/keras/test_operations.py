@@ -48,7 +48,6 @@ ONE: dict[str, Callable[[Any, Any], Any]] = {
     "cumsum": lambda ops, x: ops.cumsum(x, axis=1) + ops.cumprod(x, axis=1),
     "matmul": lambda ops, x: ops.matmul(x, ops.transpose(x, (0, 1, 3, 2))),
     "reshape": lambda ops, x: ops.reshape(x, (-1, 4)),
-    "reshape_batch": lambda ops, x: ops.reshape(x, (ops.shape(x)[0], -1)),
     "transpose": lambda ops, x: ops.transpose(ops.transpose(x), (3, 0, 2, 1)),
     "swapaxes": lambda ops, x: ops.swapaxes(x, 1, -1),
     "expand_squeeze": lambda ops, x: ops.squeeze(ops.expand_dims(ops.expand_dims(x, 1), -1), 1),

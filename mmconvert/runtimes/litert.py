@@ -69,7 +69,8 @@ class Session:
             InvalidModelError: an operator failed on these values.
         """
         self._invoke(self._interpreter, inputs)
-        return {name: self._interpreter.get_tensor(i) for name, i in self._outputs.items()}
+        details = {d["index"]: d for d in self._interpreter.get_output_details()}
+        return {name: _tensor(self._interpreter, details[i]) for name, i in self._outputs.items()}
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Every tensor of the main graph that an operator makes, by its name, computed by the built-in kernels.
@@ -82,7 +83,7 @@ class Session:
         self._invoke(interpreter, inputs)
         made = {i for op in interpreter._get_ops_details() for i in op["outputs"]}
         details = interpreter.get_tensor_details()
-        return {d["name"]: interpreter.get_tensor(d["index"]) for d in details if d["index"] in made}
+        return {d["name"]: _tensor(interpreter, d) for d in details if d["index"] in made}
 
     def _load(self, resolver: str, *, keep: bool = False) -> Any:
         try:
@@ -149,6 +150,12 @@ def _names(interpreter: Any) -> tuple[dict[str, int], dict[str, int]]:
                 end.update({index: name for name, index in signature[part].items()})
         break
     return {n: i for i, n in ends[0].items()}, {n: i for i, n in ends[1].items()}
+
+
+def _tensor(interpreter: Any, detail: dict[str, Any]) -> Array:
+    if 0 in detail["shape"]:  # LiteRT hands out no empty tensors
+        return np.empty(detail["shape"], detail["dtype"])
+    return np.asarray(interpreter.get_tensor(detail["index"]))
 
 
 def _line(error: Exception) -> str:

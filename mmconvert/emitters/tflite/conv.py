@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.fusion import Tail
+from mmconvert.emitters.tflite.groups import one_by_one
 from mmconvert.emitters.tflite.layouts import channels_last
 from mmconvert.emitters.tflite.windows import Windows, settle
 from mmconvert.emitters.tflite.writer import Writer, known
@@ -52,12 +55,8 @@ def _conv_1d(op: Conv, x: Value, weight: Value, bias: Value | None, tail: Tail, 
     kernel = out.reshape(weight, heighten(weight.type.shape))
     line = tail.output
     inner = Value(line.type.with_shape(heighten(line.type.shape)), f"{out.scope}/rows")
-    wide = Conv(
-        strides=(1, *op.strides),
-        dilations=(1, *op.dilations),
-        padding=flat_padding(op.padding),
-        groups=op.groups,
-        layout=op.layout,
+    wide = replace(
+        op, strides=(1, *op.strides), dilations=(1, *op.dilations), padding=flat_padding(op.padding)
     )
     conv_2d(wide, image, kernel, bias, Tail(inner, None, tail.activation), out)
     out.reshape_into(inner, line)
@@ -96,7 +95,11 @@ def vector(out: Writer, bias: Value | None, weight: Value) -> Value:
 
 def _conv_3d(op: Conv, x: Value, weight: Value, bias: Value | None, tail: Tail, out: Writer) -> None:
     if op.groups != 1:
-        raise UnsupportedError(f"TFLite has no 3-D convolution of {op.groups} groups")
+        single = replace(op, groups=1)
+        one_by_one(
+            out, x, weight, bias, tail, op.groups, lambda x, w, b, t: _conv_3d(single, x, w, b, t, out)
+        )
+        return
     kernel = known(weight.type.shape[1:4], "the kernel")
     windows = Windows.over(x, tail.output, geometry.dilated(kernel, op.dilations), op.strides, op.padding)
     x, padding = settle(out, x, windows)

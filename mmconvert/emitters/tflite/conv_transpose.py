@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.conv import conv_2d, flat_padding, heighten, options_3d, vector
 from mmconvert.emitters.tflite.fusion import Tail
+from mmconvert.emitters.tflite.groups import one_by_one
 from mmconvert.emitters.tflite.layouts import channels_last
 from mmconvert.emitters.tflite.windows import pad
 from mmconvert.emitters.tflite.writer import Writer, known
@@ -41,7 +42,8 @@ def conv_transpose(node: Node[ConvTranspose], out: Writer) -> None:
     elif x.type.rank == 4:
         _grouped(op, x, weight, bias, tail, out)
     else:
-        raise UnsupportedError(f"TFLite has no transposed 3-D convolution of {op.groups} groups")
+        single = replace(op, groups=1)
+        one_by_one(out, x, weight, bias, tail, op.groups, lambda x, w, b, t: _dense(single, x, w, b, t, out))
 
 
 def _spread(op: ConvTranspose, weight: Value, out: Writer) -> tuple[ConvTranspose, Value]:
@@ -57,14 +59,7 @@ def _spread(op: ConvTranspose, weight: Value, out: Writer) -> tuple[ConvTranspos
         large[index] = array
         return large
 
-    undilated = ConvTranspose(
-        strides=op.strides,
-        dilations=(1,) * len(op.dilations),
-        padding=op.padding,
-        output_padding=op.output_padding,
-        groups=op.groups,
-        layout=op.layout,
-    )
+    undilated = replace(op, dilations=(1,) * len(op.dilations))
     return undilated, out.tensor(weight.constant.map(fill, shape=spread), weight.name)
 
 
@@ -73,13 +68,12 @@ def _one_axis(
 ) -> None:
     line = tail.output
     inner = Value(line.type.with_shape(heighten(line.type.shape)), f"{out.scope}/rows")
-    wide = ConvTranspose(
+    wide = replace(
+        op,
         strides=(1, *op.strides),
         dilations=(1, *op.dilations),
         padding=flat_padding(op.padding),
         output_padding=(0, *op.output_padding),
-        groups=op.groups,
-        layout=op.layout,
     )
     image, kernel = (out.reshape(v, heighten(v.type.shape)) for v in (x, weight))
     write = _dense if op.groups == 1 else _grouped

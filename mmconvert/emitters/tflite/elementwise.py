@@ -209,8 +209,15 @@ def shift(node: Node[BitShift], out: Writer) -> None:
     if not node.op.left:
         out(tfl.RIGHT_SHIFT, (x, bits), node.output)
         return
-    two = out.constant(2, x.type.dtype)
-    factor = out.make(tfl.POW, (two, bits), bits.type)
+    if bits.constant is not None:
+        powers = bits.constant.map(lambda array: np.left_shift(np.ones_like(array), array))
+        factor = out.tensor(powers)
+    elif x.type.dtype.itemsize <= 4:
+        narrow = out.cast(bits, dtypes.I32)
+        factor = out.make(tfl.POW, (out.constant(2, dtypes.I32), narrow), narrow.type)
+        factor = out.cast(factor, x.type.dtype)
+    else:
+        raise UnsupportedError(f"TFLite cannot shift {dtypes.name(x.type.dtype)}")
     out(tfl.MUL, (x, factor), node.output)
 
 
@@ -218,12 +225,33 @@ def shift(node: Node[BitShift], out: Writer) -> None:
 def bitwise(node: Node[BitwiseAnd | BitwiseOr], out: Writer) -> None:
     """From the exclusive or: ``a + b = (a ^ b) + 2 * (a & b)`` and ``a | b = (a ^ b) + (a & b)``."""
     a, b, y = node.operand(0), node.operand(1), node.output
-    if y.type.dtype.itemsize > 2:
+    if y.type.dtype.itemsize > 4:
         raise UnsupportedError(f"TFLite has no bitwise operators on {dtypes.name(y.type.dtype)}")
     wide = y.type.with_dtype(dtypes.I32)
     a, b = out.cast(a, dtypes.I32), out.cast(b, dtypes.I32)
+    both = _both(a, b, wide, out) if y.type.dtype.itemsize < 4 else _both_of_32(a, b, wide, out)
+    if isinstance(node.op, BitwiseOr):
+        both = out.make(tfl.ADD, (out.make(tfl.BITWISE_XOR, (a, b), wide), both), wide)
+    if y.type.dtype == dtypes.I32:
+        out.copy(both, y)
+    else:
+        out.cast_into(both, y)
+
+
+def _both(a: Value, b: Value, wide: TensorType, out: Writer) -> Value:
+    """``a & b`` of numbers whose sum does not overflow."""
     differ = out.make(tfl.BITWISE_XOR, (a, b), wide)
     twice = out.make(tfl.SUB, (out.make(tfl.ADD, (a, b), wide), differ), wide)
-    both = out.make(tfl.RIGHT_SHIFT, (twice, out.constant(1, dtypes.I32)), wide)
-    result = both if isinstance(node.op, BitwiseAnd) else out.make(tfl.ADD, (differ, both), wide)
-    out.cast_into(result, y)
+    return out.make(tfl.RIGHT_SHIFT, (twice, out.constant(1, dtypes.I32)), wide)
+
+
+def _both_of_32(a: Value, b: Value, wide: TensorType, out: Writer) -> Value:
+    """``a & b`` of all 32 bits: of the upper 31, whose sum does not overflow, and of the last one."""
+    one, two = out.constant(1, dtypes.I32), out.constant(2, dtypes.I32)
+    halves = [out.make(tfl.RIGHT_SHIFT, (v, one), v.type) for v in (a, b)]
+    lasts = [
+        out.make(tfl.SUB, (v, out.make(tfl.MUL, (half, two), v.type)), v.type)
+        for v, half in zip((a, b), halves, strict=True)
+    ]
+    upper = out.make(tfl.MUL, (_both(halves[0], halves[1], wide, out), two), wide)
+    return out.make(tfl.ADD, (upper, out.make(tfl.MUL, lasts, wide)), wide)

@@ -183,7 +183,7 @@ def _from_front(indices: Value, extents: tuple[Extent, ...], out: Writer) -> Val
         if not negative:
             return out.cast(indices, dtypes.I32)
         if all(isinstance(e, int) for e in extents):
-            limits = np.array(extents)
+            limits = np.array(extents if len(extents) > 1 else extents[0])
             wrapped = constant.map(
                 lambda a: np.where(a < 0, a + limits, a).astype(np.int32), dtype=dtypes.I32
             )

@@ -22,8 +22,9 @@ _MOST_AXES = 5
 @rule(MatMul)
 def matmul(node: Node[MatMul], out: Writer) -> None:
     a, b, tail = node.operand(0), node.operand(1), out.tail(node)
-    _require_float(a)
-    if is_dense(node):
+    if not dtypes.is_float(a.type.dtype):
+        _whole(a, b, node.output, out)
+    elif is_dense(node):
         fully_connected(a, out.transpose(b, (1, 0)), tail, out)
     elif node in out.plan.adjoints:
         _batch(a, out.plan.adjoints[node], tail.output, out, adjoint=True)
@@ -37,7 +38,8 @@ def matmul(node: Node[MatMul], out: Writer) -> None:
 def gemm(node: Node[Gemm], out: Writer) -> None:
     op, a, b, c = node.op, node.operand(0), node.operand(1), node.optional(2)
     tail = out.tail(node)
-    _require_float(a)
+    if not dtypes.is_float(a.type.dtype):
+        raise UnsupportedError(f"TFLite has no FULLY_CONNECTED of {dtypes.name(a.type.dtype)}")
     a = out.transpose(a, (1, 0)) if op.transpose_a else a
     weight = out.transpose(b, (1, 0)) if not op.transpose_b else b
     if op.alpha != 1:
@@ -60,11 +62,6 @@ def _is_row(c: Value, result: Value) -> bool:
     return c.type.rank > 0 and c.type.size == c.type.shape[-1] == result.type.shape[-1]
 
 
-def _require_float(x: Value) -> None:
-    if not dtypes.is_float(x.type.dtype):
-        raise UnsupportedError(f"TFLite has no matrix product of {dtypes.name(x.type.dtype)}")
-
-
 def fully_connected(x: Value, weight: Value, tail: Tail, out: Writer) -> None:
     """Writes ``x`` times the transpose of ``weight``, which is ``[out, in]``."""
     bias = None if tail.bias is None else out.reshape(tail.bias, (tail.bias.type.size,))
@@ -84,6 +81,24 @@ def _with_vectors(a: Value, b: Value, result: Value, out: Writer) -> None:
     matrix = Value(MatMul().infer(left.type, right.type), f"{out.scope}/product")
     _batch(left, right, matrix, out)
     out.reshape_into(matrix, result)
+
+
+def _whole(a: Value, b: Value, result: Value, out: Writer) -> None:
+    """The product of integers, for which there is no kernel: all products, summed up."""
+    left = out.reshape(a, (1, *a.type.shape)) if a.type.rank == 1 else a
+    right = out.reshape(b, (*b.type.shape, 1)) if b.type.rank == 1 else b
+    type = MatMul().infer(left.type, right.type)
+    rows, columns = type.shape[-2:]
+    # [..., M, K, 1] * [..., 1, K, N] -> [..., M, K, N] -> [..., M, N]
+    left = out.reshape(left, (*left.type.shape, 1))
+    right = out.reshape(right, (*right.type.shape[:-2], 1, *right.type.shape[-2:]))
+    depth = right.type.shape[-2]
+    products = out.make(tfl.MUL, (left, right), type.with_shape((*type.shape[:-2], rows, depth, columns)))
+    axes = out.integers((products.type.rank - 2,))
+    total = Value(type, f"{out.scope}/total") if result.type.shape != type.shape else result
+    out(tfl.SUM, (products, axes), total, keep_dims=False)
+    if total is not result:
+        out.reshape_into(total, result)
 
 
 def _batch(a: Value, b: Value, result: Value, out: Writer, *, adjoint: bool = False) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import product
 
 import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
-from mmconvert.emitters.tflite.windows import Windows, lowest, pad_all
+from mmconvert.emitters.tflite.windows import Windows, lowest, pad_axes, take
 from mmconvert.emitters.tflite.writer import Writer, known
 from mmconvert.ir import geometry
 from mmconvert.ir.graph import Node, Value
@@ -19,38 +20,50 @@ from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("TFLite")
 
+_WHAT = "the shape of what it pools with positions"
+
 
 @rule(MaxPoolIndices)
 def max_pool_indices(node: Node[MaxPoolIndices], out: Writer) -> None:
-    """The elements of every window are compared one after the other, with their positions beside them."""
+    """The elements of every window are compared one after the other, their positions beside them."""
     op, x = node.op, node.operand(0)
     values, indices = node.outputs
-    shape = known(x.type.shape, "the shape of what it pools with positions")
+    shape, counts = known(x.type.shape, _WHAT), known(values.type.shape[2:], _WHAT)
     covered = geometry.dilated(op.kernel, op.dilations)
-    windows = Windows(shape[2:], values.type.shape[2:], covered, op.strides, op.padding)
-    counts = known(windows.counts, "the shape of what it pools with positions")
-    pads = tuple(known(pair, "padding") for pair in windows.needed)
-    padded = pad_all(out, x, ((0, 0), (0, 0), *pads), lowest(x.type.dtype))
-    best: Value | None = None
-    found: Value | None = None
-    where = indices.type.with_dtype(dtypes.I32)
+    windows = Windows(shape[2:], counts, covered, op.strides, op.padding)
+    pads = tuple(known(pair, _WHAT) for pair in windows.needed)
+    padded = pad_axes(out, x, ((0, 0), (0, 0), *pads), lowest(x.type.dtype))
+    axes = range(2, len(shape))
+    pairs: list[tuple[Value, Value]] = []
     for cell in product(*map(range, op.kernel)):
         starts = [c * d for c, d in zip(cell, op.dilations, strict=True)]
-        candidate = _every(padded, starts, counts, op.strides, values, out)
-        places = [
+        candidate = take(out, padded, axes, starts, counts, op.strides)
+        lines = [
             start - before + np.arange(count) * stride
             for start, (before, _), count, stride in zip(starts, pads, counts, op.strides, strict=True)
         ]
-        position = out.constant(_positions(shape, places, column_major=bool(op.storage_order)))
-        if best is None or found is None:
-            best, found = candidate, out.make(
-                tfl.BROADCAST_TO, (position, out.integers(known(where.shape, "the shape"))), where
-            )
-            continue
-        larger = out.make(tfl.GREATER, (candidate, best), values.type.with_dtype(dtypes.BOOL))
-        best = out.make(tfl.SELECT_V2, (larger, candidate, best), values.type)
-        found = out.make(tfl.SELECT_V2, (larger, position, found), where)
-    assert best is not None
-    assert found is not None
+        pairs.append((candidate, out.constant(_positions(shape, lines, column_major=op.storage_order == 1))))
+    best, place = _largest(pairs, indices, out)
     out.copy(best, values)
-    out.cast_into(found, indices)
+    out.cast_into(place, indices)
+
+
+def _positions(shape: tuple[int, ...], lines: list[Array], *, column_major: bool) -> Array:
+    """The position in the whole tensor, of which ``lines`` gives the part along each spatial axis."""
+    spatial = range(len(lines))
+    step, parts = 1, {}
+    for axis in spatial if column_major else reversed(spatial):
+        parts[axis] = lines[axis] * step
+        step *= shape[2 + axis]
+    inside: Array = reduce(np.add.outer, (parts[axis] for axis in spatial))
+    planes = np.arange(shape[0] * shape[1]).reshape(shape[0], shape[1], *[1] * len(lines)) * step
+    return (planes + inside).astype(np.int32)
+
+
+def _largest(pairs: list[tuple[Value, Value]], like: Value, out: Writer) -> tuple[Value, Value]:
+    best, place = pairs[0]
+    for candidate, position in pairs[1:]:
+        larger = out.make(tfl.GREATER, (candidate, best), like.type.with_dtype(dtypes.BOOL))
+        best = out.make(tfl.SELECT_V2, (larger, candidate, best), candidate.type)
+        place = out.make(tfl.SELECT_V2, (larger, position, place), like.type.with_dtype(dtypes.I32))
+    return best, place

@@ -9,12 +9,11 @@ from functools import reduce
 
 import numpy as np
 
-from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.conv import flat_padding, heighten
 from mmconvert.emitters.tflite.fusion import Tail
 from mmconvert.emitters.tflite.layouts import channels_last
-from mmconvert.emitters.tflite.windows import Windows, pad, settle
+from mmconvert.emitters.tflite.windows import Windows, lowest, pad, settle, take
 from mmconvert.emitters.tflite.writer import Writer, known
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import geometry
@@ -22,7 +21,7 @@ from mmconvert.ir.geometry import Explicit
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import AveragePool, LpPool, MaxPool
-from mmconvert.ir.types import Array, Extent, Shape
+from mmconvert.ir.types import Array
 from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("TFLite")
@@ -102,7 +101,7 @@ def _flat(op: Pool, x: Value, tail: Tail, out: Writer, *, plain: bool) -> None:
     windows = _windows(op, x, tail.output)
     factor = None
     if isinstance(op, MaxPool):
-        x, padding = settle(out, x, windows, _lowest(x))
+        x, padding = settle(out, x, windows, lowest(x.type.dtype))
     elif windows.spelling is not None and not _counts_pads(op, windows) and not plain:
         padding = windows.spelling
     else:
@@ -125,11 +124,6 @@ def _flat(op: Pool, x: Value, tail: Tail, out: Writer, *, plain: bool) -> None:
     means = out.make(builtin, (x,), tail.output.type, **options)
     scale = out.constant(factor[None, ..., None].astype(x.type.dtype))
     out(tfl.MUL, (means, scale), tail.output, fused_activation_function=tail.activation)
-
-
-def _lowest(x: Value) -> float:
-    dtype = x.type.dtype
-    return -math.inf if dtypes.is_float(dtype) else int(np.iinfo(dtype).min)
 
 
 def _counts_pads(op: AveragePool, windows: Windows) -> bool:
@@ -193,11 +187,11 @@ def _dilated(op: Pool, x: Value, tail: Tail, out: Writer, *, plain: bool) -> Non
     windows = _windows(op, x, tail.output)
     mean = isinstance(op, AveragePool)
     divisors = _divisors(op, windows) if isinstance(op, AveragePool) and not plain else None
-    x = pad(out, x, windows.needed, 0.0 if mean else _lowest(x))
+    x = pad(out, x, windows.needed, 0.0 if mean else lowest(x.type.dtype))
     for axis in range(len(op.kernel)):
         count = windows.counts[axis]
         parts = [
-            _every(x, axis + 1, k * op.dilations[axis], count, op.strides[axis], out)
+            take(out, x, (axis + 1,), (k * op.dilations[axis],), (count,), (op.strides[axis],))
             for k in range(op.kernel[axis])
         ]
         x = _combined(tfl.ADD if mean else tfl.MAXIMUM, parts, out)
@@ -207,20 +201,6 @@ def _dilated(op: Pool, x: Value, tail: Tail, out: Writer, *, plain: bool) -> Non
     factor = 1 / np.asarray(math.prod(op.kernel) if divisors is None else divisors[None, ..., None])
     scale = out.constant(factor.astype(x.type.dtype))
     out(tfl.MUL, (x, scale), tail.output, fused_activation_function=tail.activation)
-
-
-def _every(x: Value, axis: int, start: int, count: Extent, stride: int, out: Writer) -> Value:
-    shape = list(x.type.shape)
-    ends: list[Extent] = list(shape)
-    ends[axis] = start + (count - 1) * stride + 1
-    shape[axis] = count
-    rank = x.type.rank
-    begins, strides = [0] * rank, [1] * rank
-    begins[axis], strides[axis] = start, stride
-    mask = sum(1 << a for a in range(rank) if a != axis)
-    bounds: Shape = tuple(e if a == axis else 0 for a, e in enumerate(ends))
-    operands = (x, out.integers(begins), out.extents.vector(bounds), out.integers(strides))
-    return out.make(tfl.STRIDED_SLICE, operands, x.type.with_shape(tuple(shape)), end_mask=mask)
 
 
 def _combined(builtin: tfl.Builtin, parts: Sequence[Value], out: Writer) -> Value:

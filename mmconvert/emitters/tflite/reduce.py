@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.writer import Writer, tensor_type
@@ -68,26 +70,32 @@ def extreme(node: Node[ArgMax | ArgMin], out: Writer) -> None:
 
 @rule(TopK)
 def top_k(node: Node[TopK], out: Writer) -> None:
-    """Of the last axis and the largest elements; another axis is brought there, smallest ones are negated."""
+    """The largest along the last axis; another axis is brought there, and for the smallest the order is reversed."""
     op, x = node.op, node.operand(0)
     values, indices = node.outputs
-    if not op.largest and not dtypes.is_float(x.type.dtype):
-        raise UnsupportedError("TFLite finds the largest integers only, and not every integer can be negated")
-    last = x.type.rank - 1
-    swap = (
-        (*range(op.axis), last, *range(op.axis + 1, last), op.axis)
-        if op.axis != last
-        else tuple(range(last + 1))
-    )
-    x = out.transpose(x, swap)
-    x = x if op.largest else out.make(tfl.NEG, (x,), x.type)
+    rank = x.type.rank
+    swap = list(range(rank))
+    swap[op.axis], swap[-1] = rank - 1, op.axis
+    perm = tuple(swap)
+    x = out.transpose(x, perm)
+    x = x if op.largest else _turned(x, out)
     shape = (*x.type.shape[:-1], op.k)
     best = Value(x.type.with_shape(shape), f"{out.scope}/best")
     places = Value(TensorType(dtypes.I32, shape), f"{out.scope}/places")
     out(tfl.TOPK_V2, (x, out.extents.scalar(op.k)), (best, places))
-    best = best if op.largest else out.make(tfl.NEG, (best,), best.type)
-    out.transpose_into(best, swap, values)
-    out.cast_into(out.transpose(places, swap), indices)
+    best = best if op.largest else _turned(best, out)
+    out.transpose_into(best, perm, values)
+    out.cast_into(out.transpose(places, perm), indices)
+
+
+def _turned(x: Value, out: Writer) -> Value:
+    """``x`` with the order of its elements reversed, by a function that is its own inverse."""
+    dtype = x.type.dtype
+    if dtypes.is_float(dtype):
+        return out.make(tfl.NEG, (x,), x.type)
+    # Inverting the bits; unlike negation this has no exception.
+    ones = np.iinfo(dtype).max if dtype.kind == "u" else -1
+    return out.make(tfl.SUB, (out.constant(ones, dtype), x), x.type)
 
 
 @rule(CumSum)

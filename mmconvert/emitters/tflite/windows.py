@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.writer import Writer
 from mmconvert.errors import UnsupportedError
@@ -104,17 +107,51 @@ def pad(out: Writer, x: Value, pads: Sequence[tuple[Extent, Extent]], fill: floa
     Raises:
         UnsupportedError: a pad is negative.
     """
+    return pad_axes(out, x, ((0, 0), *pads, (0, 0)), fill)
+
+
+def pad_axes(out: Writer, x: Value, pads: Sequence[tuple[Extent, Extent]], fill: float = 0.0) -> Value:
+    """``x`` with every axis padded by ``fill``.
+
+    Raises:
+        UnsupportedError: a pad is negative.
+    """
     if all(before == 0 and after == 0 for before, after in pads):
         return x
     if any(isinstance(p, int) and p < 0 for pair in pads for p in pair):
         raise UnsupportedError(f"the padding {pads} takes elements away")
-    every = ((0, 0), *pads, (0, 0))
-    shape = tuple(e + before + after for e, (before, after) in zip(x.type.shape, every, strict=True))
-    type = x.type.with_shape(shape)
-    table = pad_table(out, every)
+    shape = tuple(e + before + after for e, (before, after) in zip(x.type.shape, pads, strict=True))
+    table = pad_table(out, pads)
     if fill == 0:
-        return out.make(tfl.PAD, (x, table), type)
-    return out.make(tfl.PADV2, (x, table, out.constant(np.asarray(fill, x.type.dtype))), type)
+        return out.make(tfl.PAD, (x, table), x.type.with_shape(shape))
+    operands = (x, table, out.constant(np.asarray(fill, x.type.dtype)))
+    return out.make(tfl.PADV2, operands, x.type.with_shape(shape))
+
+
+def lowest(dtype: DType) -> float:
+    """What never is the largest."""
+    return -math.inf if dtypes.is_float(dtype) else int(np.iinfo(dtype).min)
+
+
+def take(
+    out: Writer,
+    x: Value,
+    axes: Sequence[int],
+    starts: Sequence[int],
+    counts: Sequence[Extent],
+    strides: Sequence[int],
+) -> Value:
+    """``counts`` elements of ``x`` along some axes, from ``starts`` on, ``strides`` apart."""
+    shape: list[Extent] = list(x.type.shape)
+    begin, step = [0] * len(shape), [1] * len(shape)
+    ends: list[Extent] = [0] * len(shape)
+    whole = (1 << len(shape)) - 1
+    for axis, start, count, stride in zip(axes, starts, counts, strides, strict=True):
+        shape[axis], begin[axis], step[axis] = count, start, stride
+        ends[axis] = start + (count - 1) * stride + 1
+        whole &= ~(1 << axis)
+    operands = (x, out.integers(begin), out.extents.vector(ends), out.integers(step))
+    return out.make(tfl.STRIDED_SLICE, operands, x.type.with_shape(tuple(shape)), end_mask=whole)
 
 
 def pad_table(out: Writer, pads: Sequence[tuple[Extent, Extent]]) -> Value:

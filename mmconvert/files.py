@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,21 +14,64 @@ from typing import BinaryIO
 from mmconvert.errors import InvalidModelError, UsageError
 
 
+def require_file(path: Path) -> None:
+    """Makes sure that ``path`` is something to read: a file or a folder.
+
+    Pipes and devices are refused before they are opened, which could wait for ever.
+
+    Raises:
+        UsageError: there is nothing of that name, or it is neither file nor folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
+        raise UsageError(f"cannot be read: {_reason(error)}", where=str(path)) from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UsageError("is neither a file nor a folder", where=str(path))
+
+
+def require_writable(path: Path, *, folder: bool = False) -> None:
+    """Makes sure, before any work is done, that something can be written under ``path``.
+
+    Args:
+        path: where to write.
+        folder: what will be written is a folder, so one that is there is no obstacle.
+
+    Raises:
+        UsageError: its folder does not exist, or something that is no file stands in the way.
+    """
+    try:
+        if not path.parent.is_dir():
+            what = "is no folder" if path.parent.exists() else "there is no such folder"
+            raise UsageError(f"cannot write here: {what}", where=str(path.parent))
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write here: {_reason(error)}", where=str(path)) from error
+    if stat.S_ISDIR(mode) and not folder:
+        raise UsageError("cannot write here: this is a folder", where=str(path), hint="give a file's name")
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        # A device would be replaced by the rename at the end, not written to.
+        raise UsageError("cannot write here: this is no file", where=str(path))
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A binary file that appears under ``path`` only when the block ends without an error.
 
     The bytes go to a hidden file beside the target, which is flushed to disk and renamed; an error, an
-    interrupt or a kill leaves what was under ``path`` before as it was.
+    interrupt or a kill leaves what was under ``path`` before as it was. A kill leaves the hidden file, too.
 
     Raises:
         UsageError: the folder does not exist or cannot be written, or the disk is full.
     """
+    require_writable(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         file = beside.open("xb")
     except OSError as error:
-        raise UsageError(f"cannot write here: {error.strerror}", where=str(path)) from error
+        raise UsageError(f"cannot write here: {_reason(error)}", where=str(path)) from error
     try:
         with file:
             yield file
@@ -35,7 +79,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise UsageError(f"could not be written: {error.strerror}", where=str(path)) from error
+        raise UsageError(f"could not be written: {_reason(error)}", where=str(path)) from error
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
@@ -56,4 +100,9 @@ def map_file(path: Path) -> memoryview:
     except IsADirectoryError as error:
         raise InvalidModelError("this is a folder, not a model file", where=str(path)) from error
     except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise UsageError(f"cannot be read: {_reason(error)}", where=str(path)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the error's number and path; libraries raise OSError without either."""
+    return str(getattr(error, "strerror", None) or error)

@@ -11,7 +11,7 @@ from mmconvert.ir.types import Layout
 from mmconvert.passes import pipeline
 from mmconvert.passes.layout.assign import IoLayout, assign_layout, moved_ends
 from mmconvert.passes.legalize import Obstacle, legalize
-from mmconvert.passes.outcome import Pass
+from mmconvert.passes.outcome import Outcome, Pass
 from mmconvert.passes.pin_outputs import pin_outputs
 
 Moved = tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
@@ -44,19 +44,20 @@ def lower(
     layout: Layout | None = emitter.TARGET_LAYOUT
     if layout is None:
         return {}, {}
-    obstacle: Obstacle = functools.partial(registry.load_module(f"{target.emitter}.constraints").obstacle, **options)
-    legal = _named("legalize", functools.partial(legalize, obstacle=obstacle, target=target.title))
+    constraints = registry.load_module(f"{target.emitter}.constraints")
+    obstacle: Obstacle = functools.partial(constraints.obstacle, **options)
+
+    def legal(graph: Graph) -> Outcome:
+        return legalize(graph, obstacle, target.title)
+
+    legal.__name__ = "legalize"  # what reports of passes call it
     target_passes: tuple[Pass, ...] = getattr(emitter, "PASSES", ())
     pipeline.optimize(graph, watch)
     moved = moved_ends(graph, layout) if io_layout == "target" else ({}, {})
-    pipeline.run(graph, (assign_layout(layout, io_layout), *pipeline.CLEAN, *pipeline.FUSE, *target_passes), watch)
+    pipeline.run(
+        graph, (assign_layout(layout, io_layout), *pipeline.CLEAN, *pipeline.FUSE, *target_passes), watch
+    )
     pipeline.run(graph, (legal, *pipeline.CLEAN, *pipeline.FUSE, *pipeline.CLEAN, *target_passes), watch)
     # Cleaning may have made operators that the target lacks out of ones that it has.
     pipeline.run(graph, (legal, *pipeline.CLEAN, legal, pin_outputs), watch)
     return moved
-
-
-def _named(name: str, apply: Pass) -> Pass:
-    apply.__name__ = name  # type: ignore[attr-defined]
-    return apply
-

@@ -5,13 +5,17 @@ Nothing is imported until a format is used.
 
 from __future__ import annotations
 
+import difflib
+import functools
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
-from mmconvert.errors import InvalidModelError, UsageError
+from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
+from mmconvert.files import require_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,9 @@ class Format:
         suffixes: usual file name endings, the first is the default for output.
         parser, emitter, runtime: module paths; empty where there is none.
         extra: the extra to install for the runtime.
+        aliases: other names that users know it by.
+        magic: offset and bytes that tell a file of a format without a parser.
+        folder: whether a model of this format is a folder.
     """
 
     name: str
@@ -33,6 +40,18 @@ class Format:
     emitter: str = ""
     runtime: str = ""
     extra: str = ""
+    aliases: tuple[str, ...] = ()
+    magic: tuple[int, bytes] | None = None
+    folder: bool = False
+
+    @property
+    def install(self) -> str:
+        """How to install the runtime; empty when there is none."""
+        return f"pip install 'mmconvert[{self.extra}]'" if self.extra else ""
+
+    def is_in(self, head: bytes) -> bool:
+        """True when ``head``, the beginning of a file, has the magic bytes."""
+        return self.magic is not None and head[self.magic[0] :].startswith(self.magic[1])
 
 
 FORMATS = (
@@ -43,6 +62,7 @@ FORMATS = (
         parser="mmconvert.parsers.keras",
         runtime="mmconvert.runtimes.keras",
         extra="keras",
+        aliases=("h5", "hdf5"),
     ),
     Format(
         "onnx",
@@ -52,6 +72,7 @@ FORMATS = (
         emitter="mmconvert.emitters.onnx",
         runtime="mmconvert.runtimes.onnxruntime",
         extra="onnxruntime",
+        aliases=("onnxruntime", "ort"),
     ),
     Format(
         "tflite",
@@ -60,6 +81,8 @@ FORMATS = (
         emitter="mmconvert.emitters.tflite",
         runtime="mmconvert.runtimes.litert",
         extra="litert",
+        aliases=("litert", "tensorflow-lite", "tensorflowlite"),
+        magic=(4, b"TFL3"),
     ),
     Format(
         "mmir",
@@ -67,62 +90,70 @@ FORMATS = (
         (".mmir",),
         parser="mmconvert.parsers.mmir",
         emitter="mmconvert.emitters.mmir",
+        folder=True,
     ),
 )
 
 HEAD = 4096
 """How many bytes of a file a parser is shown to recognise it."""
 
+KINDS = ("parser", "emitter", "runtime")
 
+
+@functools.cache
 def formats() -> tuple[Format, ...]:
-    """The built-in formats, then those that installed packages add through entry points."""
+    """The built-in formats, then those that installed packages add through entry points.
+
+    An entry point under the name of a built-in format adds what that format lacks, and replaces nothing.
+    """
     from importlib.metadata import entry_points  # twenty milliseconds that most commands do not need
 
     added: dict[str, dict[str, str]] = {}
-    for kind in ("parser", "emitter", "runtime"):
+    for kind in KINDS:
         for point in entry_points(group=f"mmconvert.{kind}s"):
             added.setdefault(point.name, {})[kind] = point.value
-    known = {f.name for f in FORMATS}
-    extra = [Format(n, n, (f".{n}",), **modules) for n, modules in sorted(added.items()) if n not in known]
-    return (*FORMATS, *extra)
+    own = [
+        replace(f, **{k: v for k, v in added.pop(f.name, {}).items() if not getattr(f, k)}) for f in FORMATS
+    ]
+    return (*own, *(Format(n, n, (f".{n}",), **modules) for n, modules in sorted(added.items())))
 
 
-def find(name: str) -> Format:
-    """The format called ``name``.
+def find(name: str, wanted: Callable[[Format], object] = lambda _: True) -> Format:
+    """The format called ``name``, in whatever case, or known by that alias.
+
+    Args:
+        name: what the user calls it.
+        wanted: a further condition; a format without it is found only when no other one is.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none of that name.
     """
-    for format in FORMATS:
-        if format.name == name:
-            return format
-    everything = formats()
-    for format in everything:
-        if format.name == name:
-            return format
-    raise UsageError(f"there is no format {name!r}", hint=f"formats: {', '.join(f.name for f in everything)}")
+    key = name.lower().removeprefix(".")
+    found = _first(lambda f: key == f.name or key in f.aliases, wanted)
+    return found or _unknown(name, key)
 
 
-def of_target(path: Path, name: str | None) -> Format:
+def _unknown(name: str, key: str) -> NoReturn:
+    known = [f.name for f in formats()]
+    close = difflib.get_close_matches(key, [*known, *(a for f in formats() for a in f.aliases)], 1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    raise UsageError(f"there is no format {name!r}", hint=f"{guess}The formats are {', '.join(known)}")
+
+
+def of_target(path: Path, name: str | None = None) -> Format:
     """The format to write: ``name``, else what the suffix of ``path`` says.
 
     Raises:
-        UsageError: the suffix says nothing, or the format can only be read.
+        UsageError: there is no such format, or the suffix says nothing.
+        UnsupportedError: the format can only be read.
     """
+    suffix = path.suffix.lower()
     if name is not None:
-        format = find(name)
+        format = find(name, lambda f: f.emitter)
     else:
-        matching = [f for f in _known() if path.suffix.lower() in f.suffixes and f.emitter]
-        if not matching:
-            known = ", ".join(f"{f.name} ({f.suffixes[0]})" for f in _known() if f.emitter)
-            raise UsageError(
-                f"the suffix {path.suffix!r} names no format that can be written",
-                where=str(path),
-                hint=f"name the format with --to; it can be {known}",
-            )
-        format = matching[0]
+        format = _first(lambda f: suffix in f.suffixes, lambda f: f.emitter) or _no_suffix(path)
     if not format.emitter:
-        raise UsageError(f"{format.title} can be read but not written")
+        raise UnsupportedError(f"{format.title} can be read, not written", hint=f"write {_writable()}")
     return format
 
 
@@ -130,21 +161,47 @@ def of_source(path: Path, name: str | None = None) -> Format:
     """The format of a file to read, recognised by its content; ``name`` forces one.
 
     Raises:
-        UsageError: there is no such file, or the forced format cannot be read.
+        UsageError: there is no such file, or no such format.
+        InvalidModelError: the content is none of the formats.
+        UnsupportedError: the format can only be written or run.
+    """
+    require_file(path)
+    format = find(identify(path).name if name is None else name, lambda f: f.parser)
+    if not format.parser:
+        readable = ", ".join(f.title for f in formats() if f.parser)
+        raise UnsupportedError(
+            f"{format.title} cannot be read yet", where=str(path), hint=f"what can be read: {readable}"
+        )
+    return format
+
+
+def identify(path: Path) -> Format:
+    """The format of a file, recognised by its content, whether it can be read or only run.
+
+    Raises:
+        UsageError: there is no such file.
         InvalidModelError: the content is none of the formats.
     """
-    if name is not None:
-        format = find(name)
-        if not format.parser:
-            raise UsageError(f"{format.title} can be written but not read")
-        return format
     head = read_head(path)
-    for format in (*_known(), *(f for f in formats() if f not in FORMATS)):
+    for format in _lazily():
         if format.parser and load_module(format.parser).sniff(path, head):
             return format
-    known = ", ".join(f.title for f in formats() if f.parser)
-    empty = "the file is empty" if path.is_file() and not head else "this is not a model file that mmconvert reads"
-    raise InvalidModelError(empty, where=str(path), hint=f"it reads {known}")
+        if format.is_in(head):
+            return format
+    raise _unrecognised(path, head)
+
+
+def _unrecognised(path: Path, head: bytes) -> InvalidModelError:
+    if path.is_file() and not head:
+        return InvalidModelError("the file is empty", where=str(path))
+    named = _first(lambda f: path.suffix.lower() in f.suffixes, lambda _: True)
+    if named is not None:
+        return InvalidModelError(f"this is no {named.title} model, or it is damaged", where=str(path))
+    known = ", ".join(f.title for f in formats())
+    what = "folder" if path.is_dir() else "file"
+    return InvalidModelError(
+        f"this {what} is no model that mmconvert knows", where=str(path), hint=f"it knows {known}"
+    )
 
 
 def read_head(path: Path) -> bytes:
@@ -153,6 +210,7 @@ def read_head(path: Path) -> bytes:
     Raises:
         UsageError: there is no such file, or it may not be read.
     """
+    require_file(path)
     try:
         if path.is_dir():
             return b""
@@ -162,18 +220,32 @@ def read_head(path: Path) -> bytes:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
-def runtime_of(path: Path) -> Format | None:
-    """The format whose runtime can execute the file at ``path``, by content, then by suffix."""
-    if read_head(path)[4:8] == b"TFL3":
-        return find("tflite")
-    matching = [f for f in _known() if path.suffix.lower() in f.suffixes and f.runtime]
-    return matching[0] if matching else None
-
-
 def load_module(name: str) -> ModuleType:
     """Imports the module of a parser, emitter or runtime."""
     return importlib.import_module(name)
 
 
-def _known() -> Iterator[Format]:
-    return iter(FORMATS)
+def _first(matches: Callable[[Format], bool], wanted: Callable[[Format], object]) -> Format | None:
+    """The first format that ``matches``, one that is also ``wanted`` before others."""
+    second = None
+    for format in _lazily():
+        if matches(format):
+            if wanted(format):
+                return format
+            second = second or format
+    return second
+
+
+def _lazily() -> Iterator[Format]:
+    """The built-in formats and then all formats, so that entry points are searched only when need be."""
+    yield from FORMATS
+    yield from formats()
+
+
+def _no_suffix(path: Path) -> NoReturn:
+    what = f"the suffix {path.suffix!r} names no format" if path.suffix else "the name has no suffix"
+    raise UsageError(what, where=str(path), hint=f"name the format with --to; it can be {_writable()}")
+
+
+def _writable() -> str:
+    return ", ".join(f"{f.name} ({f.suffixes[0]})" for f in formats() if f.emitter)

@@ -2,13 +2,19 @@
 
 Errors are measured against ``truth``, the float64 run, in two ways: the largest absolute difference over the
 scale (largest magnitude) of the output, and the relative L2 norm. A target is equivalent when both of its
-errors are at most ``k`` times the source's own plus a floor for the element type.
+errors are at most ``k`` times the source's own plus a floor for the element type::
+
+    e_target  <=  k * e_source  +  floor(dtype)
+
+Integers and booleans must be equal. Where rounding alone decides what the source itself gives (an argmax over
+a near tie, an exp() that overflows in float32 and not in float64), the source's result is as good as the truth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 
 from mmconvert import dtypes
@@ -20,6 +26,14 @@ K = 4.0
 
 ROUNDINGS = 32
 """The floor in units of rounding: what a few reordered sums and another exp() cost, whatever the source did."""
+
+NARROW_ROUNDINGS = 4
+"""The same for 16 bits and less, where runtimes compute in float32 and round at the end."""
+
+LARGE, GAP = 1e6, 1e4
+"""Elements above the first, and the second times as large as all others, stand for "none", not for a number."""
+
+INFINITE = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +49,33 @@ class Error:
     l2: float
 
     def within(self, budget: Error) -> bool:
-        """True when both errors are at most those of ``budget``; NaN is not."""
-        return self.maximum <= budget.maximum and self.l2 <= budget.l2
+        """True when both errors are at most those of ``budget``; NaN and infinity never are."""
+        return self.maximum <= budget.maximum and self.l2 <= budget.l2 and self.is_finite
+
+    def over(self, budget: Error) -> float:
+        """How many times the budget this error is, for the worse of its two numbers."""
+        pairs = ((self.maximum, budget.maximum), (self.l2, budget.l2))
+        return max(error / allowed if allowed > 0 else error for error, allowed in pairs)
 
     def worst(self, other: Error) -> Error:
         """The larger of each."""
         return Error(max(self.maximum, other.maximum), max(self.l2, other.l2))
 
+    @property
+    def is_finite(self) -> bool:
+        """False for what cannot be measured: another shape, another integer, NaN in another place."""
+        return bool(np.isfinite(self.maximum) and np.isfinite(self.l2))
+
+
+NONE = Error(0.0, 0.0)
+UNLIKE = Error(INFINITE, INFINITE)
+
 
 def floor(dtype: DType) -> float:
     """The error that an output of ``dtype`` may have even when the source run happens to be exact."""
-    if dtype == dtypes.BF16:
-        return ROUNDINGS * 2.0**-8
-    return ROUNDINGS * float(np.finfo(dtype).eps) if dtypes.is_float(dtype) else 0.0
+    if not dtypes.is_float(dtype):
+        return float(ROUNDINGS * np.finfo(dtype).eps) if np.issubdtype(dtype, np.complexfloating) else 0.0
+    return (ROUNDINGS if dtype.itemsize >= 4 else NARROW_ROUNDINGS) * float(ml_dtypes.finfo(dtype).eps)
 
 
 def budget(source: Error, dtype: DType, k: float = K) -> Error:
@@ -55,29 +83,63 @@ def budget(source: Error, dtype: DType, k: float = K) -> Error:
     return Error(k * source.maximum + floor(dtype), k * source.l2 + floor(dtype))
 
 
-def measure(actual: Array, truth: Array) -> Error:
-    """The error of ``actual``; infinite when the shape differs, or NaN and infinities are elsewhere.
+def measure(actual: Array, truth: Array, own: Array | None = None) -> Error:
+    """The error of ``actual``; infinite when the shape differs, or when what must be equal is not.
 
-    Integers and booleans are exact: any difference is an infinite error.
+    Args:
+        actual: what is judged.
+        truth: the float64 run.
+        own: the source's float32 run. Where it is another integer than the truth, or another of NaN and the
+            infinities, ``actual`` may be as it is.
     """
     if actual.shape != truth.shape:
-        return Error(np.inf, np.inf)
-    if not (dtypes.is_float(truth.dtype) or np.iscomplexobj(truth)):
-        return Error(0.0, 0.0) if np.array_equal(actual, truth) else Error(np.inf, np.inf)
+        return UNLIKE
+    if not _is_inexact(truth.dtype):
+        # Not element types: a format may have another width of integer.
+        equal = (actual == truth) | (actual == own if own is not None else False)
+        return NONE if bool(np.all(equal)) and not _is_inexact(actual.dtype) else UNLIKE
+    if not _is_inexact(actual.dtype):
+        return UNLIKE
     wide = np.complex128 if np.iscomplexobj(truth) else np.float64
-    a, t = actual.astype(wide), truth.astype(wide)
+    a, t = actual.astype(wide).reshape(-1), truth.astype(wide).reshape(-1)
+    if own is not None and own.shape == truth.shape:
+        excused = _same_special(a, own.astype(wide).reshape(-1))
+        a, t = a[~excused], t[~excused]
     finite = np.isfinite(t)
-    if not np.array_equal(np.isfinite(a), finite) or not _same_specials(a[~finite], t[~finite]):
-        return Error(np.inf, np.inf)
-    a, t = a[finite], t[finite]
+    if not np.array_equal(np.isfinite(a), finite) or not np.all(_same_special(a[~finite], t[~finite])):
+        return UNLIKE
+    return _distance(a[finite], t[finite])
+
+
+def _is_inexact(dtype: DType) -> bool:
+    return dtypes.is_float(dtype) or np.issubdtype(dtype, np.complexfloating)
+
+
+def _same_special(a: Array, b: Array) -> Array:
+    """Where both are NaN, or both the same infinity."""
+    return np.asarray((np.isnan(a) & np.isnan(b)) | (~np.isfinite(a) & (a == b)))
+
+
+def _distance(a: Array, t: Array) -> Error:
+    """Both errors of finite numbers.
+
+    A mask of -1e9 among scores around 1 would set the scale of all of them, and no error in the scores would
+    show: such elements are measured apart from the others.
+    """
+    magnitude = np.abs(t)
+    large = magnitude >= LARGE
+    rest = np.max(magnitude[~large], initial=0.0)
+    if np.any(large) and not np.all(large) and np.min(magnitude[large]) >= GAP * rest:
+        return _relative(a[large], t[large]).worst(_relative(a[~large], t[~large]))
+    return _relative(a, t)
+
+
+def _relative(a: Array, t: Array) -> Error:
     if t.size == 0:
-        return Error(0.0, 0.0)
+        return NONE
     difference = np.abs(a - t)
-    scale = float(np.max(np.abs(t)))
-    norm = float(np.linalg.norm(t))
-    largest, l2 = float(np.max(difference)), float(np.linalg.norm(difference))
-    return Error(largest / scale, l2 / norm) if scale > 0 and norm > 0 else Error(largest, l2)
-
-
-def _same_specials(a: Array, t: Array) -> bool:
-    return bool(np.array_equal(np.isnan(a), np.isnan(t)) and np.array_equal(a[~np.isnan(a)], t[~np.isnan(t)]))
+    scale, largest = float(np.max(np.abs(t))), float(np.max(difference))
+    if scale == 0.0 or largest == 0.0:
+        return Error(largest, float(np.linalg.norm(difference)))
+    # Divided by the scale first: squares of large numbers overflow.
+    return Error(largest / scale, float(np.linalg.norm(difference / scale) / np.linalg.norm(t / scale)))

@@ -68,7 +68,7 @@ class Converter:
         for opset in self.file.proto.opset_import:
             domain = _domain(opset.domain)
             versions[domain] = max(opset.version, versions.get(domain, 0))
-        # A model that imports nothing is older than imports; one that imports others may have no use for this.
+        # A model that imports nothing is older than imports; one that imports others may not need this.
         version = versions.setdefault("", 0 if versions else 1)
         if 0 < version < OLDEST:
             self.context.problems.append(

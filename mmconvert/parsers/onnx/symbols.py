@@ -15,7 +15,7 @@ class Symbols:
         self._taken: set[str] = set()
 
     def of(self, param: str, hint: str) -> Dim:
-        """The extent that the file calls ``param``; without a letter in it (``?``) it means an unknown one."""
+        """The extent that the file calls ``param``; without a letter in it (``?``) it is unknown."""
         if not re.search("[A-Za-z]", param):
             return self.fresh(hint)
         if param not in self._by_param:

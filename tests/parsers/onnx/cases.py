@@ -63,7 +63,8 @@ class Case:
     def name(self) -> str:
         shown = [f"{k}={v.decode() if isinstance(v, bytes) else v}" for k, v in self.attributes.items()]
         shapes = "x".join(
-            "-" if o is None else str(list(np.shape(o.array if isinstance(o, Fixed) else o))) for o in self.operands
+            "-" if o is None else str(list(np.shape(o.array if isinstance(o, Fixed) else o)))
+            for o in self.operands
         )
         return f"{self.kind}-{self.opset}-{shapes}-{','.join(shown)}".replace(" ", "")
 
@@ -80,14 +81,20 @@ class Case:
                 inputs.append(helper.make_tensor_value_info(name, kind, np.shape(operand)))
         outputs = [f"y{i}" for i in range(self.outputs)]
         node = helper.make_node(self.kind, names, outputs, name="n", domain=self.domain, **self.attributes)
-        graph = helper.make_graph([node], "g", inputs, [onnx.ValueInfoProto(name=y) for y in outputs], initializers)
+        graph = helper.make_graph(
+            [node], "g", inputs, [onnx.ValueInfoProto(name=y) for y in outputs], initializers
+        )
         opset = helper.make_opsetid(self.domain, self.opset)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
         return onnx.shape_inference.infer_shapes(model) if self.oracle == "runtime" else model
 
     @property
     def feeds(self) -> dict[str, Array]:
-        return {f"x{i}": np.asarray(a) for i, a in enumerate(self.operands) if a is not None and not isinstance(a, Fixed)}
+        return {
+            f"x{i}": np.asarray(a)
+            for i, a in enumerate(self.operands)
+            if a is not None and not isinstance(a, Fixed)
+        }
 
 
 def case(
@@ -116,7 +123,9 @@ def run_oracle(model: onnx.ModelProto, feeds: dict[str, Array], oracle: str = "r
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return [np.asarray(y) for y in session.run(None, feeds)]
 
 

@@ -28,7 +28,9 @@ def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> list[Array]:
         operands = [None if v is None else arrays[v] for v in node.inputs]
         with np.errstate(all="ignore"):
             results = node.op.bind(bindings).evaluate(*operands)
-        for value, array in zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=True):
+        for value, array in zip(
+            node.outputs, results if isinstance(results, tuple) else (results,), strict=True
+        ):
             arrays[value] = np.asarray(array)
             _hold(value, arrays[value], bindings)
     return [arrays[value] for value in graph.outputs]

@@ -10,7 +10,11 @@ from tests.parsers.onnx.cases import Case, case, check_case, fixed, x
 X = x(2, 3, 4, low=-4, high=4)
 SOFTMAXES = ("Softmax", "LogSoftmax", "Hardmax")
 CASES = [
-    *(c for kind in ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign") for c in case(kind, X, opset=(7, 17))),
+    *(
+        c
+        for kind in ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign")
+        for c in case(kind, X, opset=(7, 17))
+    ),
     *case("HardSwish", X, opset=(14, 22)),
     *case("Mish", X, opset=18),
     *case("LeakyRelu", X, opset=(7, 16)),
@@ -34,7 +38,9 @@ CASES = [
     *case("PRelu", X, x(2, 3, 4, seed=1), opset=(7, 9, 16)),
     *case("PRelu", X, fixed(x(3, 1, low=0, high=1)), opset=16),
     *case("PRelu", X, fixed(x(4)), opset=16),
-    *case("PRelu", x(3, 4, low=-9, high=9, dtype=np.int32), fixed([3], np.int32), opset=9, oracle="reference"),
+    *case(
+        "PRelu", x(3, 4, low=-9, high=9, dtype=np.int32), fixed([3], np.int32), opset=9, oracle="reference"
+    ),
     *case("Clip", X, opset=(7, 11, 13)),
     *case("Clip", X, opset=7, min=-1.0, max=0.5),
     *case("Clip", X, opset=7, max=0.5),

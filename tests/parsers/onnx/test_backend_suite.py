@@ -1,20 +1,18 @@
 """ONNX's own node tests: all that the rules cover load, and compute what ONNX says.
 
-The cases are made when they are asked for, which takes seconds, so they run in a few shards and not as a
-test each; what fails is named.
+Making the cases takes seconds, so they are not made when tests are collected, and are one test together; what
+fails is named.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 from onnx import numpy_helper
 
 from mmconvert.errors import MMConvertError, UnsupportedError
@@ -23,8 +21,7 @@ from mmconvert.ir.types import Array
 from mmconvert.parsers.onnx import load, tensors
 from tests.parsers.onnx.evaluate import assert_close, evaluate
 
-SHARDS = 4
-AT_LEAST = 1360
+AT_LEAST = 1363
 """How many of the cases must pass; raised as rules are added."""
 
 # 2 and 4 bytes of float16 and bfloat16 are worth this much.
@@ -32,20 +29,22 @@ TOLERANCES = {"bfloat16": 8e-3, "float16": 2e-3}
 
 DEVIATIONS = {
     "test_averagepool_2d_ceil_last_window_starts_on_pad": "its expected numbers are written with four digits",
-    "test_resize_downsample_scales_linear_align_corners": "expects positions by the extent before it is cut to an "
-    "integer; ONNX Runtime and PyTorch use the integer",
+    "test_resize_downsample_scales_linear_align_corners": "expects positions by the extent before it is cut "
+    "to an integer; ONNX Runtime and PyTorch use the integer",
     "test_resize_downsample_scales_cubic_align_corners": "as the one above",
+    "test_reduce_max_empty_set": "no element is the largest of none; ONNX has -inf",
+    "test_reduce_min_empty_set": "as the one above",
+    "test_reduce_log_sum_exp_empty_set": "as the one above",
 }
 """Cases that are known to differ, with the reason; one that passes has to go from here."""
 
 
-@cache
-def cases() -> tuple[Any, ...]:
+def cases() -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the cases are made with divisions by zero
         from onnx.backend.test.case.node import collect_testcases
 
-        return tuple(collect_testcases(None))
+        return list(collect_testcases(None))
 
 
 def array(data: Any) -> Array:
@@ -73,9 +72,9 @@ def parse(model: onnx.ModelProto, inputs: list[Any], path: Path) -> Graph:
     return load(path).graph
 
 
-def outcomes(shard: int, folder: Path) -> Iterator[tuple[str, str]]:
+def outcomes(folder: Path) -> Iterator[tuple[str, str]]:
     """For each case that loads, its name and what went wrong, which is empty for most."""
-    for number, case in enumerate(cases()[shard::SHARDS]):
+    for number, case in enumerate(cases()):
         try:
             graph = parse(case.model, case.data_sets[0][0], folder / f"{number}.onnx")
         except UnsupportedError:
@@ -95,16 +94,12 @@ def outcomes(shard: int, folder: Path) -> Iterator[tuple[str, str]]:
             yield case.name, ""
 
 
-_PASSED: dict[int, int] = {}
-
-
-@pytest.mark.parametrize("shard", range(SHARDS))
-def test_node_cases(shard: int, tmp_path: Path) -> None:
-    found = dict(outcomes(shard, tmp_path))
+def test_node_cases(tmp_path: Path) -> None:
+    found = dict(outcomes(tmp_path))
     failed = {name: why for name, why in found.items() if why and name not in DEVIATIONS}
     mended = [name for name, why in found.items() if not why and name in DEVIATIONS]
     assert not failed, "\n".join(f"{name}: {why}" for name, why in failed.items())
     assert not mended, f"no longer deviate: {mended}"
     passed = sum(not why for why in found.values())
-    print(f"{passed} of {len(cases()[shard::SHARDS])} node cases pass")
-    assert passed >= AT_LEAST // SHARDS * 0.95
+    print(f"{passed} node cases pass, {len(found)} load")
+    assert passed >= AT_LEAST

@@ -11,10 +11,18 @@ SPECIAL = np.array([[0.5, np.inf, -np.inf, np.nan, -0.0, -1.5]], np.float32)
 INTS, MORE = x(3, 4, low=-9, high=9, dtype=np.int32), x(3, 4, low=1, high=5, dtype=np.int32)
 
 CASES = [
-    *(c for kind in ("Abs", "Neg", "Exp", "Floor", "Ceil", "Identity") for c in case(kind, x(2, 3, 4), opset=(7, 17))),
+    *(
+        c
+        for kind in ("Abs", "Neg", "Exp", "Floor", "Ceil", "Identity")
+        for c in case(kind, x(2, 3, 4), opset=(7, 17))
+    ),
     *(c for kind in ("Log", "Sqrt", "Reciprocal") for c in case(kind, POSITIVE, opset=(7, 17))),
     *(c for kind in ("Sin", "Cos", "Tan", "Asin", "Acos", "Atan") for c in case(kind, UNIT, opset=(7, 22))),
-    *(c for kind in ("Sinh", "Cosh", "Asinh", "Atanh", "Erf", "Sign") for c in case(kind, UNIT, opset=(9, 17))),
+    *(
+        c
+        for kind in ("Sinh", "Cosh", "Asinh", "Atanh", "Erf", "Sign")
+        for c in case(kind, UNIT, opset=(9, 17))
+    ),
     *case("Acosh", x(2, 3, low=1.0, high=4.0), opset=9),
     *case("Round", np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.4], np.float32), opset=11),
     *case("Abs", INTS, opset=13),
@@ -40,12 +48,12 @@ CASES = [
     ),
     *(c for kind in ("Less", "Greater") for c in case(kind, x(2, 3), x(3), opset=(7, 9))),
     *case("LessOrEqual", x(2, 3), x(1, 3), opset=(12, 16)),
-    *(c for kind in ("And", "Or", "Xor") for c in case(kind, x(2, 3, dtype=np.bool_), x(3, dtype=np.bool_, seed=1))),
     *(
         c
-        for kind in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")
-        for c in case(kind, INTS, MORE[:1], opset=18)
+        for kind in ("And", "Or", "Xor")
+        for c in case(kind, x(2, 3, dtype=np.bool_), x(3, dtype=np.bool_, seed=1))
     ),
+    *(c for kind in ("BitwiseAnd", "BitwiseOr", "BitwiseXor") for c in case(kind, INTS, MORE[:1], opset=18)),
     *case("BitwiseNot", INTS, opset=18),
     *case("BitShift", MORE.astype(np.uint8), MORE[0].astype(np.uint8), opset=11, direction="LEFT"),
     *case("BitShift", MORE.astype(np.uint32), MORE[0].astype(np.uint32), opset=11, direction="RIGHT"),
@@ -69,10 +77,18 @@ CASES = [
         )
     ),
     *case("Max", INTS, MORE, opset=13),
-    *(c for to in (1, 6, 7, 9, 10, 11) for c in case("Cast", x(3, 4, low=-5, high=5), opset=(7, 9, 13), to=to)),
+    *(
+        c
+        for to in (1, 6, 7, 9, 10, 11)
+        for c in case("Cast", x(3, 4, low=-5, high=5), opset=(7, 9, 13), to=to)
+    ),
     *case("Cast", x(3, 4, low=-200, high=200, dtype=np.int32), opset=13, to=3),
     *case("CastLike", x(3, 4), np.zeros(1, np.int64), opset=(15, 19)),
-    *(c for to in (17, 18, 19, 20) for c in case("Cast", x(3, 4, low=-1e4, high=1e4), opset=19, oracle="reference", to=to)),
+    *(
+        c
+        for to in (17, 18, 19, 20)
+        for c in case("Cast", x(3, 4, low=-1e4, high=1e4), opset=19, oracle="reference", to=to)
+    ),
     *case("Cast", x(3, 4, low=-1e4, high=1e4), opset=19, oracle="reference", to=17, saturate=0),
 ]
 

@@ -61,8 +61,14 @@ def constant(folder: Path, *, opset: int = 13, **attributes: object) -> Graph:
 @pytest.mark.parametrize(
     ("attributes", "expected"),
     [
-        ({"value": numpy_helper.from_array(np.arange(6, dtype=np.int16).reshape(2, 3))}, np.arange(6, dtype=np.int16)),
-        ({"value": numpy_helper.from_array(np.arange(5000, dtype=np.float64))}, np.arange(5000, dtype=np.float64)),
+        (
+            {"value": numpy_helper.from_array(np.arange(6, dtype=np.int16).reshape(2, 3))},
+            np.arange(6, dtype=np.int16),
+        ),
+        (
+            {"value": numpy_helper.from_array(np.arange(5000, dtype=np.float64))},
+            np.arange(5000, dtype=np.float64),
+        ),
         ({"value_float": 0.5}, np.float32([0.5])),
         ({"value_floats": [0.5, 1.5]}, np.float32([0.5, 1.5])),
         ({"value_int": -7}, np.int64([-7])),
@@ -123,7 +129,12 @@ def test_invalid(
 @pytest.mark.parametrize(
     ("kind", "operands", "attributes", "message"),
     [
-        ("Range", (np.int64(0), np.int64(5), np.int64(1)), {}, "Range: a bound computed while the model runs"),
+        (
+            "Range",
+            (np.int64(0), np.int64(5), np.int64(1)),
+            {},
+            "Range: a bound computed while the model runs",
+        ),
         ("Dropout", (X, fixed(0.5), fixed(True)), {}, "Dropout: in training mode"),
         ("Dropout", (X,), {"opset": 10, "outputs": 2}, "Dropout: with its mask"),
         ("OneHot", (INDICES, np.int64(5), fixed([0.0, 1.0])), {}, "a depth computed while the model runs"),

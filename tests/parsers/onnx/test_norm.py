@@ -51,7 +51,7 @@ def test_zero_stays_zero_under_lp_normalization(tmp_path: Path) -> None:
 
 
 def test_a_window_of_even_size_reaches_further_ahead(tmp_path: Path) -> None:
-    """ONNX Runtime refuses even sizes, and one ONNX reference counts images where it should count channels."""
+    """ONNX Runtime refuses even sizes, and ONNX's reference counts images where it should count channels."""
     (param,) = case("LRN", X, size=4, alpha=0.5, beta=0.5, bias=2.0)
     (tmp_path / "case.onnx").write_bytes(param.values[0].model().SerializeToString())
     (actual,) = evaluate(load(tmp_path / "case.onnx").graph, {"x0": X})
@@ -85,7 +85,9 @@ def test_mixed_precision_is_computed_in_the_wider(tmp_path: Path) -> None:
 )
 def test_training_is_refused(attributes: dict[str, int], outputs: int, opset: int, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="statistics of the batch, as in training"):
-        parse(tmp_path, "BatchNormalization", X, C, C, C, VARIANCE, opset=opset, outputs=outputs, **attributes)
+        parse(
+            tmp_path, "BatchNormalization", X, C, C, C, VARIANCE, opset=opset, outputs=outputs, **attributes
+        )
 
 
 def test_statistics_for_each_position_are_refused(tmp_path: Path) -> None:

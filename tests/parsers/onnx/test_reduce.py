@@ -20,7 +20,11 @@ CASES = [
     *(c for kind in (*PLAIN, *NORMS) for c in case(kind, X, fixed([-1, 0]), opset=18, keepdims=0)),
     *(c for kind in (*PLAIN, *NORMS) for c in case(kind, X, opset=18)),
     *(c for kind in PLAIN for c in case(kind, X, opset=18, noop_with_empty_axes=1)),
-    *(c for kind in PLAIN for c in case(kind, X, fixed(np.empty(0, np.int64)), opset=18, noop_with_empty_axes=1)),
+    *(
+        c
+        for kind in PLAIN
+        for c in case(kind, X, fixed(np.empty(0, np.int64)), opset=18, noop_with_empty_axes=1)
+    ),
     *(c for kind in PLAIN for c in case(kind, X, fixed(np.empty(0, np.int64)), opset=18, keepdims=0)),
     *case("ReduceSum", X, fixed([0, 2]), opset=13),
     *case("ReduceSum", X, opset=13, noop_with_empty_axes=1),

@@ -1,5 +1,6 @@
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,43 +20,65 @@ COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
-def resize(**attributes: object) -> dict[str, object]:
-    return {k: v for k, v in attributes.items() if v is not None}
+def resize(*operands: object, coordinates: str = "half_pixel", **attributes: Any) -> list[Any]:
+    """Resize of ``X``; ``operands`` are region, scales and sizes."""
+    return case("Resize", X, *operands, coordinate_transformation_mode=coordinates, **attributes)
 
 
 CASES = [
     *case("Upsample", X, opset=7, scales=UP),
     *case("Upsample", X, opset=7, scales=UP, mode="linear"),
     *(c for mode in ("nearest", "linear") for c in case("Upsample", X, fixed(UP), opset=9, mode=mode)),
-    *(c for mode in ("nearest", "linear") for scales in (UP, DOWN, BOTH)
-      for c in case("Resize", X, fixed(scales), opset=10, mode=mode)),
-    *(c for coordinates, nearest, scales in product(COORDINATES, NEAREST, (UP, DOWN))
-      for c in case("Resize", X, NONE, fixed(scales), opset=11, mode="nearest",
-                    coordinate_transformation_mode=coordinates, nearest_mode=nearest)),
-    *(c for coordinates, mode, scales in product(COORDINATES, ("linear", "cubic"), (UP, DOWN, BOTH))
-      for c in case("Resize", X, None, fixed(scales), opset=13, mode=mode, coordinate_transformation_mode=coordinates)),
-    *(c for coordinates, mode in product(COORDINATES, ("nearest", "linear", "cubic"))
-      for c in case("Resize", X, None, None, fixed(SIZES), opset=(13, 19), mode=mode,
-                    coordinate_transformation_mode=coordinates)),
+    *(
+        c
+        for mode, scales in product(("nearest", "linear"), (UP, DOWN, BOTH))
+        for c in case("Resize", X, fixed(scales), opset=10, mode=mode)
+    ),
+    *(
+        c
+        for coordinates, nearest, scales in product(COORDINATES, NEAREST, (UP, DOWN))
+        for c in resize(NONE, fixed(scales), opset=11, coordinates=coordinates, nearest_mode=nearest)
+    ),
+    *(
+        c
+        for coordinates, mode, scales in product(COORDINATES, ("linear", "cubic"), (UP, DOWN, BOTH))
+        for c in resize(None, fixed(scales), opset=13, mode=mode, coordinates=coordinates)
+    ),
+    *(
+        c
+        for coordinates, mode in product(COORDINATES, ("nearest", "linear", "cubic"))
+        for c in resize(None, None, fixed(SIZES), opset=(13, 19), mode=mode, coordinates=coordinates)
+    ),
     *case("Resize", X, NONE, NONE, fixed(SIZES), opset=11),
-    *case("Resize", X, None, fixed(UP), opset=13, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1),
-    *case("Resize", X, NONE, fixed(UP), opset=11, mode="nearest", coordinate_transformation_mode="tf_half_pixel_for_nn",
-          nearest_mode="floor"),
-    *case("Resize", X, None, fixed(BOTH), opset=19, mode="linear", coordinate_transformation_mode="half_pixel_symmetric"),
-    *case("Resize", X, None, fixed([2.0, 3.0]), opset=18, mode="linear", axes=[2, 3]),
-    *case("Resize", X, None, fixed([2.0, 3.0]), opset=18, axes=[3, 2]),
-    *(c for mode in ("linear", "cubic")
-      for c in case("Resize", X, None, fixed(DOWN), opset=18, mode=mode, antialias=1)),
-    *(c for policy in ("not_larger", "not_smaller")
-      for c in case("Resize", X, None, None, fixed([8, 7]), opset=18, axes=[2, 3], keep_aspect_ratio_policy=policy)),
-    *(c for mode in ("nearest", "linear")
-      for c in case("Resize", X, fixed([0.0, 0.0, 0.2, 0.1, 1.0, 1.0, 0.9, 1.2]), None, fixed([1, 2, 4, 7]), opset=13,
-                    mode=mode, coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=9.0)),
-    *case("Resize", X, None, fixed([1.0, 1.0, 1.0, 1.0]), opset=13, mode="linear"),
+    *resize(None, fixed(UP), opset=13, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1),
+    *resize(NONE, fixed(UP), opset=11, coordinates="tf_half_pixel_for_nn", nearest_mode="floor"),
+    *resize(None, fixed(BOTH), opset=19, mode="linear", coordinates="half_pixel_symmetric"),
+    *resize(None, fixed([2.0, 3.0]), opset=18, mode="linear", axes=[2, 3]),
+    *resize(None, fixed([2.0, 3.0]), opset=18, axes=[3, 2]),
+    *(c for mode in ("linear", "cubic") for c in resize(None, fixed(DOWN), opset=18, mode=mode, antialias=1)),
+    *(
+        c
+        for policy in ("not_larger", "not_smaller")
+        for c in resize(None, None, fixed([8, 7]), opset=18, axes=[2, 3], keep_aspect_ratio_policy=policy)
+    ),
+    *(
+        c
+        for mode, sizes in product(("nearest", "linear"), ([1, 2, 4, 7], [1, 2, 1, 3]))
+        for c in resize(
+            fixed([0.0, 0.0, 0.2, 0.1, 1.0, 1.0, 0.9, 1.2]),
+            None,
+            fixed(sizes),
+            opset=13,
+            mode=mode,
+            coordinates="tf_crop_and_resize",
+            extrapolation_value=9.0,
+        )
+    ),
+    *resize(None, fixed([1.0, 1.0, 1.0, 1.0]), opset=13, mode="linear"),
     # 3 * float32(2.3333333) is below 7 in exact arithmetic, and 7 in single precision.
     *case("Resize", x(1, 1, 3, 3), None, fixed([1.0, 1.0, 7 / 3, 7 / 3]), opset=13, mode="linear"),
-    *case("Resize", x(1, 1, 4, 4, low=0, high=99, dtype=np.uint8), None, fixed([1.0, 1.0, 2.0, 2.0]), opset=13),
-]  # fmt: skip
+    *case("Resize", x(1, 1, 4, 4, low=0, high=99, dtype=np.uint8), None, fixed(UP), opset=13),
+]
 
 
 @pytest.mark.parametrize("c", CASES)
@@ -63,7 +86,9 @@ def test_against_the_runtime(c: Case, tmp_path: Path) -> None:
     check_case(c, tmp_path, rtol=1e-4)  # the runtime computes its positions in single precision
 
 
-def parse(folder: Path, shape: list[object], scales: object = None, sizes: object = None, **attributes: object) -> Graph:
+def parse(
+    folder: Path, shape: list[object], scales: object = None, sizes: object = None, **attributes: object
+) -> Graph:
     """Resize of an input of a symbolic shape."""
     constants = {"scales": scales, "sizes": sizes}
     made = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items() if v is not None]
@@ -76,7 +101,9 @@ def parse(folder: Path, shape: list[object], scales: object = None, sizes: objec
     return load(folder / "m.onnx").graph
 
 
-@pytest.mark.parametrize(("scale", "extent"), [(2.0, "2*h"), (0.5, "h//2"), (1.5, "(3*h)//2"), (1 / 3, "h//3")])
+@pytest.mark.parametrize(
+    ("scale", "extent"), [(2.0, "2*h"), (0.5, "h//2"), (1.5, "(3*h)//2"), (1 / 3, "h//3")]
+)
 def test_unknown_extents_are_scaled(scale: float, extent: str, tmp_path: Path) -> None:
     graph = parse(tmp_path, [1, 2, "h", 6], np.float32([1, 1, scale, 2]))
     assert str(graph.outputs[0].type) == f"f32[1,2,{extent},12]"

@@ -50,10 +50,13 @@ CASES = [
     *case("SpaceToDepth", x(2, 2, 4, 6), blocksize=2, opset=(7, 13)),
     *case("SpaceToDepth", x(2, 3, 4, 6), blocksize=2, mode="CRD", opset=28, oracle="reference"),
     *case("Shape", X, opset=(7, 13, 15)),
-    *(c for limits in ({"start": 1}, {"end": -1}, {"start": -2, "end": 9}, {"start": 2, "end": 1})
-      for c in case("Shape", X, opset=15, **limits)),
+    *(
+        c
+        for limits in ({"start": 1}, {"end": -1}, {"start": -2, "end": 9}, {"start": 2, "end": 1})
+        for c in case("Shape", X, opset=15, **limits)
+    ),
     *case("Size", X, opset=(7, 13)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("c", CASES)
@@ -73,8 +76,18 @@ def test_against_the_runtime(c: Case, tmp_path: Path) -> None:
         ("Reshape", (X,), {}, "operand 1 is missing"),
         ("Transpose", (X,), {"perm": [0, 0, 1]}, "an axis is named twice"),
         ("Split", (x(7, 2),), {"outputs": 2, "opset": 13}, "an axis of 7 does not split into 2 equal parts"),
-        ("Split", (x(2, 2),), {"outputs": 4, "num_outputs": 4, "opset": 18}, "does not split into 4 parts of 1"),
-        ("Split", (x(2, 2),), {"outputs": 2, "num_outputs": 3, "opset": 18}, "num_outputs=3, and there are 2"),
+        (
+            "Split",
+            (x(2, 2),),
+            {"outputs": 4, "num_outputs": 4, "opset": 18},
+            "does not split into 4 parts of 1",
+        ),
+        (
+            "Split",
+            (x(2, 2),),
+            {"outputs": 2, "num_outputs": 3, "opset": 18},
+            "num_outputs=3, and there are 2",
+        ),
         ("Split", (x(7, 2), fixed([3, 4])), {"outputs": 3}, "2 sizes for 3 outputs"),
         ("Expand", (X, fixed([-2])), {}, "an extent is negative"),
         ("DepthToSpace", (x(1, 4, 2, 2),), {"blocksize": 0}, "blocksize=0 must be at least 1"),
@@ -89,7 +102,9 @@ def test_invalid(
         check_case(param.values[0], tmp_path)
 
 
-def dynamic(folder: Path, shape: list[object], *nodes: onnx.NodeProto, **constants: object) -> tuple[Graph, onnx.ModelProto]:
+def dynamic(
+    folder: Path, shape: list[object], *nodes: onnx.NodeProto, **constants: object
+) -> tuple[Graph, onnx.ModelProto]:
     """A model over ``x`` of a symbolic shape that makes ``y``."""
     made = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
     info = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)
@@ -113,8 +128,10 @@ def test_symbolic_shapes_are_followed(tmp_path: Path) -> None:
         node("Unsqueeze", "n zeros", "n1"),
         node("Concat", "n1 rest", "shape", axis=0),
         node("Reshape", "x shape", "y"),
-        zero=np.int64(0), zeros=np.array([0]), rest=np.array([-1, 4]),
-    )  # fmt: skip
+        zero=np.int64(0),
+        zeros=np.array([0]),
+        rest=np.array([-1, 4]),
+    )
     assert str(graph.outputs[0].type) == "f32[batch_size,3*h,4]"
     assert [n.op.name for n in graph] == ["Reshape"], "what only computed the shape is gone"
     feed = {"x": x(2, 3, 5, 4)}
@@ -123,9 +140,13 @@ def test_symbolic_shapes_are_followed(tmp_path: Path) -> None:
 
 def test_expand_to_a_symbolic_shape(tmp_path: Path) -> None:
     graph, model = dynamic(
-        tmp_path, ["n", 3],
-        node("Shape", "x", "s"), node("ReduceSum", "x axes", "r"), node("Expand", "r s", "y"), axes=np.array([0]),
-    )  # fmt: skip
+        tmp_path,
+        ["n", 3],
+        node("Shape", "x", "s"),
+        node("ReduceSum", "x axes", "r"),
+        node("Expand", "r s", "y"),
+        axes=np.array([0]),
+    )
     assert str(graph.outputs[0].type) == "f32[n,3]"
     feed = {"x": x(4, 3)}
     assert_close(evaluate(graph, feed)[0], run_oracle(model, feed)[0])
@@ -142,10 +163,13 @@ def test_size_and_split_of_symbolic_axes(tmp_path: Path) -> None:
 def test_a_shape_computed_from_constants(tmp_path: Path) -> None:
     """No operator of this chain can be followed symbolically; it is evaluated."""
     graph, _ = dynamic(
-        tmp_path, [2, 6],
-        node("Sqrt", "f", "r"), node("Cast", "r", "i", to=7), node("Reshape", "x i", "y"),
+        tmp_path,
+        [2, 6],
+        node("Sqrt", "f", "r"),
+        node("Cast", "r", "i", to=7),
+        node("Reshape", "x i", "y"),
         f=np.array([9.0, 16.0], np.float32),
-    )  # fmt: skip
+    )
     assert graph.outputs[0].type.shape == (3, 4)
 
 

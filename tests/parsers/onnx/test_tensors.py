@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import ml_dtypes
 import numpy as np
 import onnx
@@ -31,7 +29,7 @@ ARRAYS = [
     RNG.integers(0, 4, (3, 3)).astype(ml_dtypes.uint2),
     np.zeros((0, 4), np.float32),
     np.float32(1.5),
-]  # fmt: skip
+]
 
 
 def read(proto: TensorProto | bytes) -> Tensor:
@@ -107,7 +105,9 @@ def test_packed_numbers_in_several_pieces() -> None:
 
 
 def test_packed_dims() -> None:
-    body = wire.encode_bytes(1, bytes([2, 3])) + TensorProto(data_type=1, raw_data=bytes(24)).SerializeToString()
+    body = (
+        wire.encode_bytes(1, bytes([2, 3])) + TensorProto(data_type=1, raw_data=bytes(24)).SerializeToString()
+    )
     assert read(body).shape == (2, 3)
 
 
@@ -133,7 +133,7 @@ def tensor(**fields: object) -> TensorProto:
         (tensor(data_type=99, dims=[1]), "there is no element type 99"),
         (tensor(data_type=1, dims=[1] * 33, float_data=[1]), "more than 32 axes"),
     ],
-)  # fmt: skip
+)
 def test_broken_tensors(proto: TensorProto, message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         read(proto)
@@ -175,7 +175,9 @@ def test_broken_bytes(data: bytes, message: str) -> None:
 
 
 def test_an_endless_number_is_found_when_it_is_read() -> None:
-    data = TensorProto(data_type=7, dims=[1]).SerializeToString() + wire.encode_bytes(7, b"\xff" * 11 + b"\x01")
+    data = TensorProto(data_type=7, dims=[1]).SerializeToString() + wire.encode_bytes(
+        7, b"\xff" * 11 + b"\x01"
+    )
     with pytest.raises(InvalidModelError, match="more than 64 bits"):
         read(data).numpy()
 
@@ -195,7 +197,8 @@ def test_every_element_type_of_onnx_is_known_or_refused_by_name() -> None:
     for name, number in onnx.TensorProto.DataType.items():
         if name == "UNDEFINED":
             continue
-        try:
-            tensors.dtype_of(number, "here")
-        except UnsupportedError as error:
-            assert re.search(name.lower(), str(error)), name
+        if number in tensors.DTYPES:
+            assert tensors.dtype_of(number, "here") == helper.tensor_dtype_to_np_dtype(number)
+        else:
+            with pytest.raises(UnsupportedError, match=name.lower()):
+                tensors.dtype_of(number, "here")

@@ -26,7 +26,12 @@ CONV = [
     *case("Conv", X2, fixed(x(6, 2, 3, 3)), group=2, auto_pad="VALID"),
     *case("Conv", X1, fixed(x(5, 4, 4)), fixed(x(5)), strides=[3]),
     *case("Conv", X3, fixed(x(3, 2, 2, 3, 1)), strides=[2, 1, 2]),
-    *(c for same in SAMES for stride in (1, 2, 3) for c in case("Conv", X2, W, auto_pad=same, strides=[stride] * 2)),
+    *(
+        c
+        for same in SAMES
+        for stride in (1, 2, 3)
+        for c in case("Conv", X2, W, auto_pad=same, strides=[stride] * 2)
+    ),
 ]
 TRANSPOSED = [
     *case("ConvTranspose", X2, TW, opset=(7, 11, 17)),
@@ -138,7 +143,9 @@ def test_a_weight_without_spatial_axes(tmp_path: Path) -> None:
         ({"output_shape": [1, 2, 3]}, r"output_shape=\[1, 2, 3\] must be 2 numbers"),
     ],
 )
-def test_wrong_attributes_of_conv_transpose(attributes: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_wrong_attributes_of_conv_transpose(
+    attributes: dict[str, object], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InvalidModelError, match=message):
         parse(tmp_path, "ConvTranspose", X2, TW, **attributes)
 

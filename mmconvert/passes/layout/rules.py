@@ -13,44 +13,29 @@ from mmconvert.ir.graph import Node, is_op
 from mmconvert.ir.op import Elementwise, Op
 from mmconvert.ir.ops import (
     LRN,
-    ArgMax,
-    ArgMin,
     BatchNorm,
     Concat,
-    CumProd,
-    CumSum,
     Expand,
     Gather,
-    Hardmax,
     L2Normalization,
     LayerNorm,
-    LogSoftmax,
     LpNormalization,
     Pad,
-    ReduceAll,
-    ReduceAny,
-    ReduceL1,
-    ReduceL2,
-    ReduceLogSum,
-    ReduceLogSumExp,
-    ReduceMax,
-    ReduceMean,
-    ReduceMin,
-    ReduceProd,
-    ReduceSum,
-    ReduceSumSquare,
     Reshape,
     Resize,
     Reverse,
     RMSNorm,
     Slice,
-    Softmax,
     Split,
     Squeeze,
     Tile,
     TopK,
     Unsqueeze,
 )
+from mmconvert.ir.ops.reduce import Reduce
+from mmconvert.ir.ops.scan import Cumulative
+from mmconvert.ir.ops.softmax import AlongAxis
+from mmconvert.ir.ops.sorting import ArgExtremum
 from mmconvert.ir.types import Shape
 from mmconvert.passes.simplify import moves_only_units
 from mmconvert.rules import Rules
@@ -59,30 +44,16 @@ Perm: TypeAlias = tuple[int, ...]
 Permuted = Callable[[Node[Op], Perm], Op | None]
 """The operator that does the same to operands permuted by ``perm`` and gives permuted results, or None."""
 
-REDUCTIONS = (
-    ReduceAll,
-    ReduceAny,
-    ReduceL1,
-    ReduceL2,
-    ReduceLogSum,
-    ReduceLogSumExp,
-    ReduceMax,
-    ReduceMean,
-    ReduceMin,
-    ReduceProd,
-    ReduceSum,
-    ReduceSumSquare,
-)
-
 rule: Rules[type[Op]] = Rules("layout")
+"""A rule for a family's base class holds for the whole family."""
 
 
 def permuted(node: Node[Op], perm: Perm) -> Op | None:
     """The operator for permuted operands and results; None when the operator is tied to its order of axes."""
-    if isinstance(node.op, Elementwise):
-        return node.op
-    function = rule.find(type(node.op))
-    return None if function is None else cast(Permuted, function)(node, perm)
+    for cls in type(node.op).__mro__:
+        if issubclass(cls, Op) and (function := rule.find(cls)) is not None:
+            return cast(Permuted, function)(node, perm)
+    return None
 
 
 def data_operands(node: Node[Op]) -> tuple[int, ...]:
@@ -96,8 +67,8 @@ def absorbs(node: Node[Op], perm: Perm) -> Op | None:
     type = node.operand(0).type
     if is_op(node, Reshape, Squeeze):
         return Reshape(shape=node.output.type.shape) if moves_only_units(type, perm) else None
-    if is_op(node, *REDUCTIONS, ArgMax, ArgMin) and not cast(Any, node.op).keepdims:
-        axes = cast(Any, node.op).axes if isinstance(node.op, REDUCTIONS) else (cast(Any, node.op).axis,)
+    if isinstance(node.op, Reduce | ArgExtremum) and not node.op.keepdims:
+        axes = node.op.axes if isinstance(node.op, Reduce) else (node.op.axis,)
         kept = [p for p in perm if p not in axes and type.shape[p] != 1]
         return _moved(node.op, perm) if kept == sorted(kept) else None
     return None
@@ -127,13 +98,17 @@ def _moved(op: Op, perm: Perm) -> Op:
     return cast(Op, dataclasses.replace(cast(Any, op), axes=axes))
 
 
-@rule(Softmax, LogSoftmax, Hardmax, CumSum, CumProd, TopK, Concat, Split, BatchNorm, LRN, LpNormalization)
-@rule(L2Normalization)
+@rule(Elementwise)
+def elementwise(node: Node[Op], perm: Perm) -> Op | None:
+    return node.op
+
+
+@rule(AlongAxis, Cumulative, TopK, Concat, Split, BatchNorm, LRN, LpNormalization, L2Normalization)
 def along_axis(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm)
 
 
-@rule(*REDUCTIONS, ArgMax, ArgMin)
+@rule(Reduce, ArgExtremum)
 def reduction(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm) if cast(Any, node.op).keepdims else None
 

@@ -7,8 +7,8 @@ default is not 0::
     OPERATOR_CODE(version=3)        # a table to be written; a slot that has its default is left out
 
 Types: scalars ``i8 u8 i16 u16 i32 u32 i64 u64 f32 f64 bool``; ``string``; ``table``; vectors ``[i32]``,
-``[string]``, ``[table]``; and ``blob``, a vector of bytes that is loaded only while it is written. ``_`` holds
-the place of a slot that is never written. A union is two slots, a ``u8`` and a ``table``.
+``[string]``, ``[table]``; and ``blob``, a vector of bytes that is loaded only while it is written. ``_``
+holds the place of a slot that is never written. A union is two slots, a ``u8`` and a ``table``.
 
 An offset in a FlatBuffer points forward. So everything small is laid out first, in memory, with each table
 ahead of what it refers to; then the places of the blobs are known, and they follow one at a time.
@@ -95,10 +95,10 @@ class TableType:
     def __post_init__(self) -> None:
         self.slots = {}
         for number, text in enumerate(self.declaration.split()):
-            name, _, type = text.partition(":")
-            type, _, default = type.partition("=")
+            name, _, rest = text.partition(":")
+            kind, _, default = rest.partition("=")
             if name != "_":
-                self.slots[name] = _Slot(number, type, float(default or 0))
+                self.slots[name] = _Slot(number, kind, float(default or 0))
 
     def __call__(self, **values: Any) -> Table:
         """A table with these slots; None leaves a slot out.
@@ -183,9 +183,9 @@ class _Layer:
             self.data += bytes(4)
 
     def table(self, at: int, table: Table) -> None:
-        slots = table.type.slots
+        slots, values = table.type.slots, table.values
         present = tuple(
-            n for n, v in table.values.items() if slots[n].type not in _SCALARS or v != slots[n].default
+            n for n, v in values.items() if slots[n].type not in _SCALARS or v != slots[n].default
         )
         layout = table.type.layout(present)
         vtable = self.vtables.get(layout.vtable)
@@ -196,10 +196,10 @@ class _Layer:
         self.align(8)
         start = len(self.data)
         self.refer(at, start)
-        values = (table.values[name] if name else 0 for name in layout.scalars)
-        self.data += layout.pack.pack(start - vtable, *values)
-        for offset, name, type in layout.references:
-            self.pending.append((start + offset, type, table.values[name]))
+        packed = (values[name] if name else 0 for name in layout.scalars)
+        self.data += layout.pack.pack(start - vtable, *packed)
+        for offset, name, kind in layout.references:
+            self.pending.append((start + offset, kind, values[name]))
 
 
 @dataclass(frozen=True, slots=True)

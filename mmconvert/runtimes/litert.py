@@ -73,7 +73,7 @@ class Session:
         return {name: _tensor(self._interpreter, details[i]) for name, i in self._outputs.items()}
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every tensor of the main graph that an operator makes, by its name, computed by the built-in kernels.
+        """Every tensor that an operator of the main graph makes, by name, computed by the built-in kernels.
 
         Raises:
             UsageError: an input does not fit.
@@ -116,7 +116,9 @@ class Session:
                     interpreter.resize_tensor_input(self._inputs[name], array.shape)
                 interpreter.allocate_tensors()
                 for name, array in inputs.items():
-                    interpreter.set_tensor(self._inputs[name], np.ascontiguousarray(array).reshape(array.shape))
+                    interpreter.set_tensor(
+                        self._inputs[name], np.ascontiguousarray(array).reshape(array.shape)
+                    )
                 interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise InvalidModelError(f"LiteRT failed: {_line(error)}", where=self._place) from error
@@ -143,7 +145,10 @@ class Session:
 
 def _names(interpreter: Any) -> tuple[dict[str, int], dict[str, int]]:
     """The tensors of the inputs and of the outputs, by name, in the order of the file."""
-    ends = [{d["index"]: d["name"] for d in f()} for f in (interpreter.get_input_details, interpreter.get_output_details)]
+    ends = [
+        {d["index"]: d["name"] for d in f()}
+        for f in (interpreter.get_input_details, interpreter.get_output_details)
+    ]
     for signature in interpreter._get_full_signature_list().values():
         for end, part in zip(ends, ("inputs", "outputs"), strict=True):
             if set(signature[part].values()) == set(end):

@@ -6,13 +6,15 @@ errors are at most ``k`` times the source's own plus a floor for the element typ
 
     e_target  <=  k * e_source  +  floor(dtype)
 
-Integers and booleans must be equal. Where rounding alone decides what the source itself gives (an argmax over
-a near tie, an exp() that overflows in float32 and not in float64), the source's result is as good as the truth.
+Integers and booleans must be equal. Where rounding alone decides what the source itself gives (an argmax
+over a near tie, an exp() that overflows in float32 and not in float64), the source's result is as good as the
+truth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -25,15 +27,16 @@ K = 4.0
 """How many times the source's own float32 error a target may have."""
 
 ROUNDINGS = 32
-"""The floor in units of rounding: what a few reordered sums and another exp() cost, whatever the source did."""
+"""The floor in units of rounding: what a few reordered sums and another exp() cost."""
 
 NARROW_ROUNDINGS = 4
 """The same for 16 bits and less, where runtimes compute in float32 and round at the end."""
 
 LARGE, GAP = 1e6, 1e4
-"""Elements above the first, and the second times as large as all others, stand for "none", not for a number."""
+"""Elements above the first, and the second times as large as all others, are no numbers but marks."""
 
-INFINITE = float("inf")
+FLOAT64 = 2.0**-36
+"""The floor of float64 outputs: their truth has the same rounding as they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,17 @@ class Error:
 
 
 NONE = Error(0.0, 0.0)
-UNLIKE = Error(INFINITE, INFINITE)
+UNLIKE = Error(float("inf"), float("inf"))
 
 
 def floor(dtype: DType) -> float:
     """The error that an output of ``dtype`` may have even when the source run happens to be exact."""
-    if not dtypes.is_float(dtype):
-        return float(ROUNDINGS * np.finfo(dtype).eps) if np.issubdtype(dtype, np.complexfloating) else 0.0
-    return (ROUNDINGS if dtype.itemsize >= 4 else NARROW_ROUNDINGS) * float(ml_dtypes.finfo(dtype).eps)
+    if dtype == dtypes.F64 or dtype == np.complex128:
+        return FLOAT64
+    if not _is_inexact(dtype):
+        return 0.0
+    info: Any = ml_dtypes.finfo if dtypes.is_float(dtype) else np.finfo
+    return float(ROUNDINGS if dtype.itemsize >= 4 else NARROW_ROUNDINGS) * float(info(dtype).eps)
 
 
 def budget(source: Error, dtype: DType, k: float = K) -> Error:

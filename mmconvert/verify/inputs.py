@@ -3,73 +3,134 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.dtypes import DType
 from mmconvert.errors import InferenceError, UsageError
+from mmconvert.interpreter.bindings import Bindings
+from mmconvert.ir import ops
 from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.dims import Dim, Extent, substitute, symbols
-from mmconvert.ir.graph import Graph, Value, is_op
-from mmconvert.ir.ops import Gather
+from mmconvert.ir.graph import Graph, Node, Value, is_op
+from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import Array, TensorType
 
 TYPICAL_EXTENTS = (32, 48, 64, 96, 128, 160, 224, 256, 320, 384, 512, 640, 16, 8)
-"""Unknown extents other than the first axis get the first of these that the operators can work on."""
+"""Unknown extents other than the batch get the first of these that the operators can work on."""
+
+INTEGERS = 100
+"""Integers that index no table are below this."""
+
+VALID = 0.8
+"""How much of a mask is set."""
 
 Feed = dict[str, Array]
 
+_MOVES = (
+    ops.Cast,
+    ops.Clip,
+    ops.Concat,
+    ops.Expand,
+    ops.Gather,
+    ops.Identity,
+    ops.Reshape,
+    ops.Slice,
+    ops.Split,
+    ops.Squeeze,
+    ops.Tile,
+    ops.Transpose,
+    ops.Unsqueeze,
+)
+"""Operators that hand numbers on as they are."""
 
-def generate(graph: Graph, count: int = 2, seed: int = 0, extents: Mapping[str, int] | None = None) -> list[Feed]:
+
+def generate(
+    graph: Graph, count: int = 2, seed: int = 0, extents: Mapping[str, int] | None = None
+) -> list[Feed]:
     """Seeded inputs for ``graph``: the same for every run.
 
-    Floats are standard normal, integers that index a table stay inside it, unknown batch extents take the
-    values 1, 2, ... so that a batch that was frozen by mistake shows.
+    Floats are standard normal. Numbers that index a table, floats among them, stay inside it. Unknown batch
+    extents take the values 1, 2, ... so that a batch that was frozen by mistake shows.
 
     Args:
         graph: the graph to run.
         count: how many feeds.
         seed: another seed gives other numbers.
         extents: values for symbolic extents.
+
+    Raises:
+        UsageError: no extents were found that all operators can work on.
     """
     return [_feed(graph, seed + i, _extents(graph, i + 1, extents or {})) for i in range(count)]
 
 
-def load(path: Path, graph: Graph) -> list[Feed]:
-    """The user's inputs: an ``.npz`` with an array per input, or an ``.npy`` for a model with one input.
+def fit(graph: Graph, feed: Mapping[str, Array]) -> Feed:
+    """The user's arrays as the graph takes them, before anything is computed.
+
+    Floats are rounded to the input's dtype; integers of another width, and big-endian arrays, are converted
+    when that changes no value.
 
     Raises:
-        UsageError: the file is no array file, or does not name the inputs of the model.
+        UsageError: an input is missing or unknown, or has the wrong dtype or shape.
     """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"is no .npy or .npz file: {error}", where=str(path)) from error
-    names = [v.name for v in graph.inputs]
-    if isinstance(loaded, np.ndarray):
-        if len(names) != 1:
-            raise UsageError(f"holds one array, and the model has the inputs {', '.join(names)}", where=str(path))
-        return [{names[0]: loaded}]
-    if missing := [n for n in names if n not in loaded]:
-        raise UsageError(f"has no array called {', '.join(missing)}", where=str(path))
-    return [{n: loaded[n] for n in names}]
+    known = ", ".join(f"{v.name!r} ({v.type})" for v in graph.inputs)
+    names = {v.name for v in graph.inputs}
+    if unknown := sorted(set(feed) - names):
+        raise UsageError(
+            f"the model has no input called {', '.join(map(repr, unknown))}", hint=f"it has {known}"
+        )
+    if missing := [v.name for v in graph.inputs if v.name not in feed]:
+        raise UsageError(f"the input {missing[0]!r} is missing", hint=f"the model has {known}")
+    bindings, fitted = Bindings(), {}
+    for value in graph.inputs:
+        array = fitted[value.name] = _converted(value, np.asarray(feed[value.name]))
+        bindings.bind(value.type, array.shape, value.name)
+    return fitted
+
+
+def _converted(value: Value, array: Array) -> Array:
+    dtype = value.type.dtype
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if native.dtype == dtype:
+        return native
+    if dtypes.is_float(dtype) and dtypes.is_float(native.dtype):
+        return native.astype(dtype)
+    if dtypes.is_integer(dtype) and dtypes.is_integer(native.dtype):
+        with np.errstate(all="ignore"):
+            if np.array_equal(converted := native.astype(dtype), native):
+                return converted
+    expected = f"the input {value.name!r} is {value.type}"
+    hint = f"convert it with array.astype({dtype.name!r})"
+    raise UsageError(f"{expected}, not {native.dtype} {list(native.shape)}", hint=hint)
 
 
 def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, int]:
     """Numbers for the symbolic extents of the inputs, such that all operators fit together."""
     batches = {e.name for v in graph.inputs for e in v.type.shape[:1] if isinstance(e, Dim) and e.name}
     names = sorted(symbols(*(e for v in graph.inputs for e in v.type.shape)))
-    for typical in TYPICAL_EXTENTS:
-        chosen = {n: given.get(n, batch if n in batches else typical) for n in names}
-        if set(names) <= batches | set(given) or _fits(graph, chosen):
-            return chosen
-    hint = "give the inputs with --inputs"
-    raise UsageError(f"no extents were found for {', '.join(names)} that the model can work on", hint=hint)
+    for first in (batch, None):  # a first axis need not be a batch
+        for typical in TYPICAL_EXTENTS:
+            number = {n: typical if n not in batches or first is None else first for n in names}
+            chosen = number | {n: e for n, e in given.items() if n in number}
+            if _fits(graph, chosen):
+                return chosen
+            if first is not None and set(names) <= batches:
+                break
+    raise UsageError(
+        f"no extents were found for {', '.join(names)} that the model can work on",
+        hint="give inputs of your own (--inputs)",
+    )
 
 
 def _fits(graph: Graph, extents: Mapping[str, int]) -> bool:
+    # The types inside sub-graphs are not bound by a copy, so they would not fit whatever the extents.
+    if not extents or any(is_op(node, ControlOp) for node in graph):  # type: ignore[type-abstract]
+        return True
     try:
         copy_graph(graph, extents)
     except InferenceError:
@@ -78,33 +139,58 @@ def _fits(graph: Graph, extents: Mapping[str, int]) -> bool:
 
 
 def _feed(graph: Graph, seed: int, extents: Mapping[str, int]) -> Feed:
-    return {v.name: _array(v, seed, tuple(_number(e, extents, v.type) for e in v.type.shape)) for v in graph.inputs}
+    return {
+        v.name: _array(v, seed, tuple(_number(e, extents, v.type) for e in v.type.shape))
+        for v in graph.inputs
+    }
 
 
 def _number(extent: Extent, extents: Mapping[str, int], type: TensorType) -> int:
     number = substitute(extent, extents)
-    if not isinstance(number, int):
-        raise UsageError(f"the extent {extent} of {type} is not known", hint="give the inputs with --inputs")
+    if not isinstance(number, int) or number < 0:
+        raise UsageError(
+            f"no extent was found for {extent} of {type}", hint="give inputs of your own (--inputs)"
+        )
     return number
 
 
 def _array(value: Value, seed: int, shape: tuple[int, ...]) -> Array:
     rng = np.random.default_rng([seed, zlib.crc32(value.name.encode())])
     dtype = value.type.dtype
+    rows = min(_tables(value, set()), default=0)
+    if rows:
+        return rng.integers(0, rows, shape).astype(dtype)
     if dtypes.is_float(dtype):
         return rng.standard_normal(shape).astype(np.float32).astype(dtype)
     if dtype == dtypes.BOOL:
-        return rng.random(shape) < 0.5
+        return rng.random(shape) < VALID
     if dtypes.is_integer(dtype):
-        return rng.integers(0, _table_size(value), shape).astype(dtype)
+        return _integers(rng, value.name, dtype, shape)
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
 
 
-def _table_size(value: Value) -> int:
-    """How many rows the smallest table has that ``value`` indexes; 100 when it indexes none."""
-    sizes = [100]
+def _integers(rng: np.random.Generator, name: str, dtype: DType, shape: tuple[int, ...]) -> Array:
+    if "mask" in name.lower():  # a mask that is all zero leaves nothing to compare
+        return (rng.random(shape) < VALID).astype(dtype)
+    info: Any = ml_dtypes.iinfo
+    return rng.integers(0, 256 if dtype == dtypes.U8 else min(INTEGERS, int(info(dtype).max) + 1), shape).astype(
+        dtype
+    )
+
+
+def _tables(value: Value, seen: set[Node[Op]]) -> Iterator[int]:
+    """The number of rows of each table that ``value`` indexes, itself or moved about."""
     for node, index in value.uses:
-        if is_op(node, Gather) and index == 1:
-            extent = node.operand(0).type.shape[node.op.axis]
-            sizes.append(extent if isinstance(extent, int) else 1)
-    return max(1, min(sizes))
+        op = node.op
+        if index == 1 and isinstance(op, ops.Gather | ops.GatherElements):
+            yield _rows(node.operand(0).type.shape[op.axis])
+        elif index == 0 and isinstance(op, ops.OneHot):
+            yield _rows(op.depth)
+        elif isinstance(op, _MOVES) and node not in seen:
+            seen.add(node)
+            for output in node.outputs:
+                yield from _tables(output, seen)
+
+
+def _rows(extent: Extent) -> int:
+    return max(extent, 1) if isinstance(extent, int) else 1

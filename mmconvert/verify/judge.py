@@ -3,96 +3,201 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from mmconvert.errors import UsageError
+from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.types import Array
 from mmconvert.verify import compare
-from mmconvert.verify.compare import Error
 from mmconvert.verify.inputs import Feed
+from mmconvert.verify.insight import insights
 from mmconvert.verify.localize import first_divergence
 from mmconvert.verify.sides import Side, interpreted
 from mmconvert.verify.verdict import OutputVerdict, Verdict
 
 Progress = Callable[[str], None]
+"""Is told what is being done, in a few words, whenever that changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the source computes from one input.
+
+    Attributes:
+        feed: the input.
+        truth: the outputs in float64.
+        own: the outputs of the interpreter in float32.
+        witness: the outputs of the source's own framework, where it was asked.
+    """
+
+    feed: Feed
+    truth: Mapping[str, Array]
+    own: Mapping[str, Array]
+    witness: Mapping[str, Array] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A source and what it computes, against which targets are judged.
+
+    Attributes:
+        graph: the source as it was read.
+        source: what computed its float32 outputs.
+        observations: what it computed, one for each input.
+        notes: what a reader should know.
+    """
+
+    graph: Graph
+    source: str
+    observations: list[Observation]
+    notes: list[str]
+
+
+def observe(
+    graph: Graph, feeds: Sequence[Feed], witness: Side | None = None, progress: Progress = lambda _: None
+) -> Reference:
+    """Runs the source on every input, in float64 and in float32.
+
+    Args:
+        graph: the source as it was read; its float64 run is the truth.
+        feeds: the inputs to try.
+        witness: the source in its own framework. Inputs that it does not take are left out, with a note.
+        progress: is told what runs.
+
+    Raises:
+        UsageError: an input does not fit, or the framework takes none of them.
+        InvalidModelError: the source cannot run.
+    """
+    truth_side, own_side = interpreted(graph, "float64"), interpreted(graph)
+    reference = Reference(graph, (witness or own_side).description, [], [])
+    refused: UsageError | None = None
+    for feed in feeds:
+        progress("running the source in float64")
+        truth = truth_side.run(feed)
+        progress("running the source in float32")
+        own, seen = own_side.run(feed), None
+        if witness is not None:
+            progress(f"running the source in {witness.description}")
+            try:
+                seen = _run(witness, feed, truth, reference.notes)
+            except UsageError as error:
+                refused = error
+                continue
+        reference.observations.append(Observation(feed, truth, own, seen))
+    if refused is not None:
+        if not reference.observations:
+            raise refused
+        tried = f"{len(reference.observations)} of {len(feeds)} inputs were tried"
+        reference.notes.append(f"{tried}, the source does not take the others: {refused.message}")
+    return reference
 
 
 def judge(
-    graph: Graph,
-    target: Side | None,
-    feeds: Sequence[Feed],
-    *,
-    source: Side | None = None,
-    k: float = compare.K,
-    progress: Progress = lambda _: None,
+    reference: Reference, target: Side, *, k: float = compare.K, progress: Progress = lambda _: None
 ) -> Verdict:
-    """The verdict on ``target`` for the function that ``graph`` is.
+    """The verdict on ``target``.
+
+    Where the source's own framework was asked as well, that has to agree with the truth, too: what is wrong may
+    be how mmconvert read the file. Its error then counts as the source's own, beside the interpreter's.
 
     Args:
-        graph: the parsed source; its float64 run is the truth.
-        target: what is judged; None gives a verdict that says "not executed".
-        feeds: the inputs to try.
-        source: what gives the source's float32 outputs; the interpreter by default.
+        reference: what the target should compute.
+        target: what is judged.
         k: how many times the source's error the target may have.
         progress: is told what runs.
     """
-    if target is None:
-        return Verdict("not executed", notes=["the target's runtime is not installed, and the format has no reader"])
-    truth_side = interpreted(graph, "float64")
-    source = source or interpreted(graph)
-    collected: dict[str, list[tuple[Error, Error, Error]]] = {n: [] for n in graph.output_names}
-    notes: list[str] = []
-    for feed in feeds:
-        progress("the float64 truth")
-        truth = truth_side.run(feed)
-        progress(source.description)
-        own = _renamed(source.run(feed), truth, notes, source.description)
-        progress(target.description)
-        actual = _renamed(target.run(_fed(feed, target)), truth, notes, target.description)
-        for value, name in zip(graph.outputs, graph.output_names, strict=True):
-            own_error = compare.measure(own[name], truth[name])
-            target_error = compare.measure(actual[name], truth[name])
-            collected[name].append((target_error, own_error, compare.budget(own_error, value.type.dtype, k)))
-    outputs = [_output(name, errors) for name, errors in collected.items()]
-    verdict = Verdict(target.level, source.description, target.description, outputs, len(feeds), notes=notes)
-    if not verdict.passed:
-        verdict.first_divergence = first_divergence(graph, target, feeds[0], k)
+    observations = reference.observations
+    verdict = Verdict(target.level, reference.source, target.description, inputs=len(observations))
+    verdict.notes += reference.notes
+    witnessed = [[_score(o, n, o.witness[n], k) for n in o.truth] for o in observations if o.witness is not None]
+    verdict.source_outputs = _summarise(witnessed)
+    scores: list[list[OutputVerdict]] = []
+    try:
+        for o in observations:
+            progress(f"running the target in {target.description}")
+            actual = _run(target, o.feed, o.truth, verdict.notes)
+            scores.append([_score(o, n, actual[n], k, trusted=verdict.source_agrees) for n in o.truth])
+    except (InvalidModelError, UnsupportedError, UsageError) as error:
+        verdict.failure = str(error)
+    verdict.outputs = _summarise(scores)
+    verdict.notes += insights(reference.graph, [o.truth for o in observations], verdict.outputs, k)
+    if not verdict.failure and not all(o.passed for o in verdict.outputs):
+        progress("looking for the first operator that is wrong")
+        worst = max(range(len(scores)), key=lambda i: max(_over(o) for o in scores[i]))
+        _localize(verdict, reference.graph, target, observations[worst].feed, k)
     return verdict
 
 
-def _output(name: str, errors: Sequence[tuple[Error, Error, Error]]) -> OutputVerdict:
-    """The input on which the target came closest to, or went furthest over, its budget."""
-    passed = all(error.within(allowed) for error, _, allowed in errors)
-    error, own, allowed = max(errors, key=lambda e: max(_over(e[0].maximum, e[2].maximum), _over(e[0].l2, e[2].l2)))
-    return OutputVerdict(name, error, own, allowed, passed)
+def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float) -> None:
+    try:
+        actual = target.intermediates(_fed(feed, target, []))
+    except MMConvertError as error:
+        verdict.notes.append(f"the first wrong operator was not looked for: {error.message}")
+        return
+    verdict.first_divergence = first_divergence(graph, feed, actual, k)
 
 
-def _over(error: float, allowed: float) -> float:
-    return error / allowed if allowed > 0 else error
+def _score(
+    observation: Observation, name: str, actual: Array, k: float, *, trusted: bool = False
+) -> OutputVerdict:
+    """One output on one input; ``trusted`` lets the error of the source's framework count as the source's own."""
+    truth, own = observation.truth[name], observation.own[name]
+    if own.shape != truth.shape:  # rounding decided how many elements there are
+        truth = own
+    own_error = compare.measure(own, truth, own)
+    if trusted and observation.witness is not None:
+        own_error = own_error.worst(compare.measure(observation.witness[name], truth, own))
+    allowed = compare.budget(own_error, own.dtype, k)
+    error = compare.measure(actual, truth, own)
+    return OutputVerdict(name, error, own_error, allowed, error.within(allowed))
 
 
-def _fed(feed: Feed, side: Side) -> Feed:
+def _summarise(scores: Sequence[Sequence[OutputVerdict]]) -> list[OutputVerdict]:
+    """For each output the input on which it came closest to its budget, or went furthest over it."""
+    found = []
+    for outputs in zip(*scores, strict=True):
+        worst = max(outputs, key=_over)
+        found.append(replace(worst, passed=all(o.passed for o in outputs)))
+    return found
+
+
+def _over(output: OutputVerdict) -> float:
+    return output.error.over(output.budget)
+
+
+def _run(side: Side, feed: Feed, truth: Mapping[str, Array], notes: list[str]) -> Mapping[str, Array]:
+    """The outputs of ``side`` under the names of the truth."""
+    results = side.run(_fed(feed, side, notes))
+    if set(results) == set(truth):
+        return results
+    return dict(zip(truth, _matched("outputs", truth, results, side, notes), strict=True))
+
+
+def _fed(feed: Feed, side: Side, notes: list[str]) -> Feed:
     """``feed`` under the names that the side has for its inputs, matched in order when they differ."""
     names = side.runnable.inputs
     if set(names) == set(feed):
         return feed
-    if len(names) != len(feed):
-        raise UsageError(f"the models have {len(feed)} and {len(names)} inputs: {', '.join(feed)}; {', '.join(names)}")
+    _matched("inputs", feed, dict.fromkeys(names), side, notes)
     return dict(zip(names, feed.values(), strict=True))
 
 
-def _renamed(
-    results: Mapping[str, Array], truth: Mapping[str, Array], notes: list[str], description: str
-) -> Mapping[str, Array]:
-    if set(results) == set(truth):
-        return results
-    if len(results) != len(truth):
+def _matched(
+    ends: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], side: Side, notes: list[str]
+) -> list[Any]:
+    """Says that inputs or outputs were matched in order.
+
+    Raises:
+        UsageError: their numbers differ, so there is no telling which is which.
+    """
+    if len(ours) != len(theirs):
         raise UsageError(
-            f"the models have {len(truth)} and {len(results)} outputs: {', '.join(truth)}; {', '.join(results)}"
+            f"the source has {len(ours)} {ends} ({', '.join(ours)}), "
+            f"and {side.description} has {len(theirs)} ({', '.join(theirs)})"
         )
-    note = f"outputs of {description} matched in order: " + ", ".join(
-        f"{a} = {b}" for a, b in zip(truth, results, strict=True)
-    )
+    pairs = ", ".join(f"{a} = {b}" for a, b in zip(ours, theirs, strict=True))
+    note = f"{ends} of {side.description} matched in order: {pairs}"
     if note not in notes:
         notes.append(note)
-    return dict(zip(truth, results.values(), strict=True))
+    return list(theirs.values())

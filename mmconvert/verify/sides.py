@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mmconvert import registry
-from mmconvert.errors import MissingDependencyError
+from mmconvert.errors import MissingDependencyError, UnsupportedError
 from mmconvert.interpreter import Precision, Session
 from mmconvert.ir.graph import Graph, Node
 from mmconvert.ir.op import Op
@@ -29,7 +29,7 @@ class Runnable(Protocol):
         """The outputs by name."""
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every inner value that has a name, outputs included."""
+        """Every inner value that can be had, outputs included, by name."""
 
 
 class Interpreted:
@@ -44,13 +44,16 @@ class Interpreted:
         return self.session.run(inputs)
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every named value."""
+        """The output of every node, by its name or that of the node."""
         found: dict[str, Array] = {}
 
         def keep(node: Node[Op], outputs: tuple[Array, ...]) -> None:
-            found.update({v.name: a for v, a in zip(node.outputs, outputs, strict=True) if v.name})
+            for value, array in zip(node.outputs, outputs, strict=True):
+                name = value.name or node.name or node.op.name
+                found[name if name not in found else f"{name}_{len(found)}"] = array
 
-        return found | self.session.run(inputs, trace=keep)
+        results = self.session.run(inputs, trace=keep)
+        return found | results
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class IoPermutations:
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+UNMOVED = IoPermutations()
+
+
 @dataclass(frozen=True)
 class Side:
     """One participant of a comparison, with its name and how it was run."""
@@ -68,14 +74,21 @@ class Side:
     runnable: Runnable
     description: str
     level: Level
-    permutations: IoPermutations = IoPermutations()
+    permutations: IoPermutations = UNMOVED
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs in the source's order of axes."""
-        moved = self.permutations
-        fed = {n: a.transpose(moved.inputs[n]) if n in moved.inputs else a for n, a in inputs.items()}
-        results = self.runnable.run(fed)
-        return {n: a.transpose(_inverse(moved.outputs[n])) if n in moved.outputs else a for n, a in results.items()}
+        moved = self.permutations.outputs
+        results = self.runnable.run(self._fed(inputs))
+        return {n: a.transpose(_inverse(moved[n])) if n in moved else a for n, a in results.items()}
+
+    def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The inner values, in the target's order of axes."""
+        return self.runnable.intermediates(self._fed(inputs))
+
+    def _fed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        moved = self.permutations.inputs
+        return {n: a.transpose(moved[n]) if n in moved else a for n, a in inputs.items()}
 
 
 def interpreted(graph: Graph, precision: Precision = "float32") -> Side:
@@ -83,14 +96,24 @@ def interpreted(graph: Graph, precision: Precision = "float32") -> Side:
     return Side(Interpreted(graph, precision), f"interpreter ({precision})", "read back")
 
 
-def executed(path: Path, format: registry.Format, permutations: IoPermutations = IoPermutations()) -> Side | None:
-    """A file in its own runtime; None when the format has none or it is not installed."""
+def version_of(format: registry.Format) -> str | None:
+    """The version of a format's runtime; None when it has none, or it is not installed."""
     if not format.runtime:
         return None
-    runtime: Any = registry.load_module(format.runtime)
-    version = runtime.available()
+    version: str | None = registry.load_module(format.runtime).available()
+    return version
+
+
+def executed(path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED) -> Side | None:
+    """A file in its own runtime; None when the format has none or it is not installed.
+
+    Raises:
+        InvalidModelError, UnsupportedError: the runtime refuses the file.
+    """
+    version = version_of(format)
     if version is None:
         return None
+    runtime: Any = registry.load_module(format.runtime)
     return Side(runtime.Session(path), f"{runtime.NAME} {version}", "executed", permutations)
 
 
@@ -102,17 +125,39 @@ def require_runtime(path: Path, format: registry.Format) -> Side:
     """
     side = executed(path, format)
     if side is None:
-        hint = f"pip install 'mmconvert[{format.extra}]'" if format.extra else ""
-        raise MissingDependencyError(f"the runtime of {format.title} is not installed", where=str(path), hint=hint)
+        what = f"the runtime of {format.title} is not installed"
+        if not format.runtime:
+            what = f"there is no runtime for {format.title}"
+        raise MissingDependencyError(what, where=str(path), hint=format.install)
     return side
 
 
-def read_back(path: Path, format: registry.Format, permutations: IoPermutations = IoPermutations()) -> Side | None:
+def read_back(path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED) -> Side | None:
     """A file parsed by our reader and run in the interpreter; None when the format has no reader."""
     if not format.parser:
         return None
-    module = registry.load_module(format.parser).load(path)
-    return Side(Interpreted(module.graph), "interpreter (float32)", "read back", permutations)
+    graph: Graph = registry.load_module(format.parser).load(path).graph
+    return Side(Interpreted(graph), "interpreter (float32)", "read back", permutations)
+
+
+def best(
+    path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED
+) -> tuple[Side | None, list[str]]:
+    """A file in its own runtime, else read back, else None; and notes on why it is not the former.
+
+    Raises:
+        InvalidModelError: the runtime refuses the file, or it cannot be read.
+    """
+    if not format.runtime:
+        notes = [f"{format.title} has no runtime"]
+    elif version_of(format) is None:
+        notes = [f"the runtime of {format.title} is not installed: {format.install}"]
+    else:
+        try:
+            return executed(path, format, permutations), []
+        except UnsupportedError as error:  # a valid file for which this runtime lacks an operator
+            notes = [str(error)]
+    return read_back(path, format, permutations), notes
 
 
 def _inverse(perm: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,10 +17,10 @@ class OutputVerdict:
 
     Attributes:
         name: the output's name.
-        error: of the target, against the float64 truth.
+        error: of what is judged, against the float64 truth.
         source_error: of the source's float32 run, against the same truth.
-        budget: what the target's error may be.
-        passed: whether it is at most that.
+        budget: what the error may be.
+        passed: whether it is at most that, on every input.
     """
 
     name: str
@@ -29,19 +29,49 @@ class OutputVerdict:
     budget: Error
     passed: bool
 
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        numbers = {n: _numbers(getattr(self, n)) for n in ("error", "source_error", "budget")}
+        return {"name": self.name, "passed": self.passed, **numbers}
+
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The first operator of the source whose value is wrong in the target."""
+    """The first operator of the source whose value is wrong in the target.
+
+    Attributes:
+        operator: its name.
+        place: its origin in the source file.
+        attributes: it with its attributes, as text.
+        value: the first value that is wrong and that the target has, by its name in the target; empty when
+            the target has none.
+        error: of that value.
+        budget: what that error may be.
+        fused: the places of the operators between it and that value, which the target does not show apart.
+    """
 
     operator: str
     place: str
+    attributes: str
     value: str
     error: Error
     budget: Error
+    fused: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.operator} at {self.place}: error {self.error.maximum:.2e}, budget {self.budget.maximum:.2e}"
+        numbers = f"error {self.error.maximum:.2e}, budget {self.budget.maximum:.2e}"
+        more = f"; or what is fused with it: {', '.join(self.fused)}" if self.fused else ""
+        return f"{self.operator} at {self.place} ({numbers}{more}): {self.attributes}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The divergence as plain data."""
+        texts = {n: getattr(self, n) for n in ("operator", "place", "attributes", "value")}
+        return {
+            **texts,
+            "fused": list(self.fused),
+            "error": _numbers(self.error),
+            "budget": _numbers(self.budget),
+        }
 
 
 @dataclass(slots=True)
@@ -52,8 +82,11 @@ class Verdict:
         level: how the target was run.
         source: what computed the source's float32 outputs.
         runtime: what ran the target, with its version.
-        outputs: one verdict for each output.
+        outputs: one verdict for each output of the target.
         inputs: how many inputs were tried.
+        source_outputs: where the source was run by its own framework, one verdict for each output of that:
+            it has to agree with the truth, which comes from how mmconvert read the file.
+        failure: why the target could not be run, although its runtime is there.
         first_divergence: the first wrong operator, when there is one and it could be found.
         notes: what a reader should know.
     """
@@ -63,57 +96,52 @@ class Verdict:
     runtime: str = ""
     outputs: list[OutputVerdict] = field(default_factory=list)
     inputs: int = 0
+    source_outputs: list[OutputVerdict] = field(default_factory=list)
+    failure: str = ""
     first_divergence: Divergence | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
+    def was_run(self) -> bool:
+        """True when the target was run in some way, or should have run and failed."""
+        return self.level in ("executed", "simulated", "read back")
+
+    @property
     def passed(self) -> bool:
         """True when the target was run or read back and every output is within its budget."""
-        return self.level in ("executed", "simulated", "read back") and all(o.passed for o in self.outputs)
+        judged = [*self.outputs, *self.source_outputs]
+        return self.was_run and not self.failure and bool(self.outputs) and all(o.passed for o in judged)
+
+    @property
+    def source_agrees(self) -> bool:
+        """False when the source's own framework computes something else than what mmconvert read."""
+        return all(o.passed for o in self.source_outputs)
 
     @property
     def summary(self) -> str:
         """``equivalent (executed)``, ``NOT equivalent (executed)`` or ``not verified (not executed)``."""
-        if self.level in ("structure only", "not executed"):
+        if not self.was_run:
             return f"not verified ({self.level})"
         return f"{'equivalent' if self.passed else 'NOT equivalent'} ({self.level})"
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data; errors as numbers, infinite ones as the string "inf"."""
+        found = self.first_divergence
         return {
             "passed": self.passed,
             "level": self.level,
             "source": self.source,
             "runtime": self.runtime,
             "inputs": self.inputs,
-            "outputs": [
-                {
-                    "name": o.name,
-                    "passed": o.passed,
-                    "error": _numbers(o.error),
-                    "source_error": _numbers(o.source_error),
-                    "budget": _numbers(o.budget),
-                }
-                for o in self.outputs
-            ],
-            "first_divergence": None if self.first_divergence is None else _divergence(self.first_divergence),
+            "outputs": [o.to_json() for o in self.outputs],
+            "source_outputs": [o.to_json() for o in self.source_outputs],
+            "failure": self.failure,
+            "first_divergence": None if found is None else found.to_json(),
             "notes": self.notes,
         }
 
 
 def _numbers(error: Error) -> dict[str, float | str]:
-    return {name: _number(value) for name, value in (("maximum", error.maximum), ("l2", error.l2))}
-
-
-def _number(value: float) -> float | str:
-    return value if value == value and abs(value) != float("inf") else str(value)
-
-
-def _divergence(found: Divergence) -> dict[str, Any]:
     return {
-        "operator": found.operator,
-        "place": found.place,
-        "value": found.value,
-        "error": _numbers(found.error),
-        "budget": _numbers(found.budget),
+        n: v if abs(v) < float("inf") else str(v) for n, v in (("maximum", error.maximum), ("l2", error.l2))
     }

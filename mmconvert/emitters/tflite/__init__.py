@@ -1,8 +1,8 @@
 """Writes TensorFlow Lite files.
 
 The graph that is written is channels-last where an operator cares, and has only what ``obstacle`` does not
-object to: ``passes.legalize`` with ``obstacle`` brings it there. Activations, biases and padding are written as
-part of the operators that have them.
+object to: ``passes.legalize`` with ``obstacle`` brings it there. Activations, biases and padding are written
+as part of the operators that have them.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def clip(node: Node[Clip], out: Writer) -> None:
     _clip(x, *node.op.bounds(x.type.dtype), node.output, out)
 
 
-_RANGES = {
+_RANGES: dict[tuple[float | None, float | None], tfl.Builtin] = {
     (0, None): tfl.RELU,
     (0, 6): tfl.RELU6,
     (-1, 1): tfl.RELU_N1_TO_1,
@@ -114,16 +114,14 @@ def softmax(node: Node[Softmax | LogSoftmax], out: Writer) -> None:
 
 @rule(Erf)
 def erf(node: Node[Erf], out: Writer) -> None:
-    """``(gelu(z) + gelu(-z)) / z`` with ``z = sqrt(2) * x``: what is odd in gelu cancels, ``z * erf(x)`` stays."""
+    """``(gelu(z) + gelu(-z)) / z`` with ``z = sqrt(2) * x``: ``z / 2`` cancels, and ``z * erf(x)`` stays."""
     x = node.operand(0)
     # Beyond 5 the result is 1 in single precision, and infinity over infinity would be NaN.
     inside = out.make(tfl.MAXIMUM, (x, out.constant(-5, x.type.dtype)), x.type)
     inside = out.make(tfl.MINIMUM, (inside, out.constant(5, x.type.dtype)), x.type)
     z = out.make(tfl.MUL, (inside, out.constant(math.sqrt(2), x.type.dtype)), x.type)
-    halves = [
-        out.make(tfl.GELU, (side,), x.type, approximate=False)
-        for side in (z, out.make(tfl.NEG, (z,), x.type))
-    ]
+    sides = (z, out.make(tfl.NEG, (z,), x.type))
+    halves = [out.make(tfl.GELU, (side,), x.type, approximate=False) for side in sides]
     total = out.make(tfl.ADD, halves, x.type)
     zero = out.constant(0, x.type.dtype)
     is_zero = out.make(tfl.EQUAL, (z, zero), x.type.with_dtype(dtypes.BOOL))

@@ -77,7 +77,7 @@ def conv_2d(op: Conv, x: Value, weight: Value, bias: Value | None, tail: Tail, o
     }
     filters, seen = weight.type.shape[0], weight.type.shape[3]
     bias = vector(out, bias, weight)
-    if op.groups == x.type.shape[3] != 1 and seen == 1 and isinstance(filters, int):
+    if op.groups != 1 and seen == 1 and isinstance(filters, int):
         depthwise = out.transpose(weight, (3, 1, 2, 0))
         options["depth_multiplier"] = filters // op.groups
         out(tfl.DEPTHWISE_CONV_2D, (x, depthwise, bias), tail.output, **options)

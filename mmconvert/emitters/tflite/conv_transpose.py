@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmconvert.emitters.tflite import schema as tfl
-from mmconvert.emitters.tflite.conv import conv_2d, flat_padding, heighten, options_3d, vector
+from mmconvert.emitters.tflite.conv import conv_2d, flat_padding, heighten, options_3d
 from mmconvert.emitters.tflite.fusion import Tail
 from mmconvert.emitters.tflite.groups import one_by_one
 from mmconvert.emitters.tflite.layouts import channels_last
@@ -110,7 +110,7 @@ class _Reach:
 
     @property
     def is_same(self) -> bool:
-        """True when SAME crops exactly so: as the padding of a convolution from the result back to the input."""
+        """True when SAME crops so: by the padding of a convolution from the result back to the input."""
         for extent, k, s, start, wanted in zip(
             self.extents, self.kernel, self.strides, self.starts, self.wanted, strict=True
         ):
@@ -208,7 +208,7 @@ def vector_of(bias: Value | None, tail: Tail, out: Writer) -> Value:
 
 
 def _turned(weight: Value, groups: int, out: Writer) -> Value:
-    """The kernel of the convolution that a transposed one is: ``I H W O/g`` turned by 180 degrees to ``O H W I/g``."""
+    """The kernel of the convolution that does the same: ``I H W O/g``, turned by 180 degrees."""
     if weight.constant is None:
         raise UnsupportedError(
             f"{groups} groups of a transposed convolution need a constant kernel in TFLite"

@@ -176,8 +176,7 @@ def arc_tangent(node: Node[Atan], out: Writer) -> None:
 
 @rule(Atan2)
 def angle(node: Node[Atan2], out: Writer) -> None:
-    type = node.output.type
-    out(tfl.ATAN2, [_grown(node.operand(i), type, out) for i in (0, 1)], node.output)
+    out(tfl.ATAN2, [_grown(node.operand(i), node.output.type, out) for i in (0, 1)], node.output)
 
 
 def _grown(x: Value, type: TensorType, out: Writer) -> Value:

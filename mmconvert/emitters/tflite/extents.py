@@ -60,8 +60,9 @@ class Extents:
             assert isinstance(extent, Dim)
             return self._sum(extent)
         parts: list[Value] = []
-        for known, run in groupby(extents, lambda e: isinstance(e, int)):
-            parts += [self.vector(list(run))] if known else [self.vector((e,)) for e in run]
+        for known, group in groupby(extents, lambda e: isinstance(e, int)):
+            run = list(group)
+            parts += [self.vector(run)] if known else [self.vector((e,)) for e in run]
         return self._out.make(tfl.CONCATENATION, parts, TensorType(dtypes.I32, (len(extents),)), axis=0)
 
     def _sum(self, extent: Dim) -> Value:

@@ -28,7 +28,7 @@ from mmconvert.ir.types import Layout
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What follows an operator inside the same TFLite operator: a bias, an activation, and the result of it all."""
+    """What follows an operator inside the same TFLite operator: a bias, an activation, and the result."""
 
     output: Value
     bias: Value | None = None
@@ -83,7 +83,7 @@ def _takes_activation(node: Node[Op]) -> bool:
     if is_op(node, MatMul, Gemm) and not is_dense(node):
         return False
     # A dilated pool is written as several operators.
-    return not is_op(node, MaxPool, AveragePool) or all(d == 1 for d in node.op.dilations)
+    return not isinstance(node.op, MaxPool | AveragePool) or all(d == 1 for d in node.op.dilations)
 
 
 def is_dense(node: Node[Op]) -> bool:
@@ -111,28 +111,30 @@ def _only_user(value: Value) -> Node[Op] | None:
 
 
 def _bias(node: Node[Op], output: Value) -> Value | None:
-    """The constant vector over the last axis that is added to ``output``, if that is all that is done with it."""
+    """The constant vector over the last axis that is added to ``output``, if nothing else is done with it."""
     user = _only_user(output)
     if not is_op(user, Add):
         return None
     other = next((v for v in user.inputs if v is not output), None)
     if other is None or other.constant is None or not other.type.rank:
         return None
-    if is_op(node, Conv, ConvTranspose) and node.op.layout is not Layout.NHWC:
+    if isinstance(node.op, Conv | ConvTranspose) and node.op.layout is not Layout.NHWC:
         return None
     channels = output.type.shape[-1]
     whole = other.type.size == channels == other.type.shape[-1]
     return other if whole and user.output.type.shape == output.type.shape else None
 
 
+_RANGES: dict[tuple[float | None, float | None], Activation] = {
+    (0.0, None): Activation.RELU,
+    (0.0, 6.0): Activation.RELU6,
+    (-1.0, 1.0): Activation.RELU_N1_TO_1,
+}
+
+
 def _activation(node: Node[Op]) -> Activation:
     if is_op(node, Relu):
         return Activation.RELU
     if is_op(node, Clip):
-        limits = (node.op.low, node.op.high)
-        return {
-            (0.0, None): Activation.RELU,
-            (0.0, 6.0): Activation.RELU6,
-            (-1.0, 1.0): Activation.RELU_N1_TO_1,
-        }.get(limits, Activation.NONE)
+        return _RANGES.get((node.op.low, node.op.high), Activation.NONE)
     return Activation.NONE

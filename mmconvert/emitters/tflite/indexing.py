@@ -153,7 +153,7 @@ def _tuples(x: Value, indices: Value, axis: int, out: Writer) -> Value:
 
 
 def _grid(shape: tuple[int, ...]) -> list[Array]:
-    """For each axis the position along it of every element of ``shape``, with an axis of extent 1 at the end."""
+    """For each axis the position along it of every element of ``shape``, with one more axis of extent 1."""
     return [np.broadcast_to(g, shape)[..., None].astype(np.int32) for g in np.indices(shape, sparse=True)]
 
 
@@ -162,7 +162,10 @@ def _joined(parts: Sequence[Array | Value], out: Writer) -> Value:
     values: list[Value] = []
     for constant, run in groupby(parts, lambda part: not isinstance(part, Value)):
         columns = list(run)
-        values += [out.constant(np.concatenate(columns, -1))] if constant else columns
+        if constant:
+            values.append(out.constant(np.concatenate([c for c in columns if not isinstance(c, Value)], -1)))
+        else:
+            values += [c for c in columns if isinstance(c, Value)]
     if len(values) == 1:
         return values[0]
     lead = values[0].type.shape[:-1]

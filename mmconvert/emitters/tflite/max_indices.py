@@ -31,16 +31,16 @@ def max_pool_indices(node: Node[MaxPoolIndices], out: Writer) -> None:
     shape, counts = known(x.type.shape, _WHAT), known(values.type.shape[2:], _WHAT)
     covered = geometry.dilated(op.kernel, op.dilations)
     windows = Windows(shape[2:], counts, covered, op.strides, op.padding)
-    pads = tuple(known(pair, _WHAT) for pair in windows.needed)
-    padded = pad_axes(out, x, ((0, 0), (0, 0), *pads), lowest(x.type.dtype))
+    padded = pad_axes(out, x, ((0, 0), (0, 0), *windows.needed), lowest(x.type.dtype))
+    before = known((pair[0] for pair in windows.needed), _WHAT)
     axes = range(2, len(shape))
     pairs: list[tuple[Value, Value]] = []
     for cell in product(*map(range, op.kernel)):
         starts = [c * d for c, d in zip(cell, op.dilations, strict=True)]
         candidate = take(out, padded, axes, starts, counts, op.strides)
         lines = [
-            start - before + np.arange(count) * stride
-            for start, (before, _), count, stride in zip(starts, pads, counts, op.strides, strict=True)
+            start - skipped + np.arange(count) * stride
+            for start, skipped, count, stride in zip(starts, before, counts, op.strides, strict=True)
         ]
         pairs.append((candidate, out.constant(_positions(shape, lines, column_major=op.storage_order == 1))))
     best, place = _largest(pairs, indices, out)

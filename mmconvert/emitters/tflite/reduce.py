@@ -70,7 +70,7 @@ def extreme(node: Node[ArgMax | ArgMin], out: Writer) -> None:
 
 @rule(TopK)
 def top_k(node: Node[TopK], out: Writer) -> None:
-    """The largest along the last axis; another axis is brought there, and for the smallest the order is reversed."""
+    """The largest along the last axis; another axis is brought there, for the smallest order is reversed."""
     op, x = node.op, node.operand(0)
     values, indices = node.outputs
     rank = x.type.rank

@@ -1,4 +1,4 @@
-"""The tables, operators and numbers of the TensorFlow Lite schema, version 3, as far as they are written here."""
+"""The tables, operators and numbers of the TensorFlow Lite schema, version 3, as far as they are written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ VERSION = 3
 
 MODEL = TableType(
     "Model",
-    "version:u32 operator_codes:[table] subgraphs:[table] description:string buffers:[table] metadata_buffer:[i32]"
-    " metadata:[table] signature_defs:[table]",
+    "version:u32 operator_codes:[table] subgraphs:[table] description:string buffers:[table]"
+    " metadata_buffer:[i32] metadata:[table] signature_defs:[table]",
 )
 OPERATOR_CODE = TableType(
     "OperatorCode", "deprecated_builtin_code:i8 custom_code:string version:i32=1 builtin_code:i32"
@@ -27,8 +27,8 @@ TENSOR = TableType(
 )
 OPERATOR = TableType(
     "Operator",
-    "opcode_index:u32 inputs:[i32] outputs:[i32] builtin_options_type:u8 builtin_options:table custom_options:[u8]"
-    " custom_options_format:i8",
+    "opcode_index:u32 inputs:[i32] outputs:[i32] builtin_options_type:u8 builtin_options:table"
+    " custom_options:[u8] custom_options_format:i8",
 )
 BUFFER = TableType("Buffer", "data:blob offset:u64 size:u64")
 METADATA = TableType("Metadata", "name:string buffer:u32")

@@ -82,6 +82,11 @@ class Windows:
         begins_so = self.pads[axis][0] == dims.floordiv(self._same_total(axis), 2)
         return begins_so and self.counts[axis] == dims.ceildiv(self.extents[axis], self.strides[axis])
 
+    def _is_floored(self, axis: int) -> bool:
+        """True when the last window lies inside the padding, as it does unless the count was rounded up."""
+        room = self.extents[axis] + sum(self.pads[axis], start=0) - self.kernel[axis]
+        return self.counts[axis] == dims.floordiv(room, self.strides[axis]) + 1
+
     @property
     def needed(self) -> tuple[tuple[Extent, Extent], ...]:
         """The padding that VALID windows need in front of them: none after the last window."""
@@ -89,7 +94,9 @@ class Windows:
         for axis, (before, after) in enumerate(self.pads):
             reach = (self.counts[axis] - 1) * self.strides[axis] + self.kernel[axis]
             spare = reach - self.extents[axis] - before
-            pairs.append((before, max(spare, 0) if isinstance(spare, int) else after))
+            if isinstance(spare, int) or not self._is_floored(axis):
+                after = dims.maximum(spare, 0)
+            pairs.append((before, after))
         return tuple(pairs)
 
 

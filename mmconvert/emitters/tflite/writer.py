@@ -28,8 +28,8 @@ _SMALL = 4096
 class Writer:
     """What a rule writes to.
 
-    Operands and results are values: those of the graph, and the ones made here (``make``, ``constant``), which
-    exist in the file only.
+    Operands and results are values: those of the graph, and the ones made here (``make``, ``constant``),
+    which exist in the file only.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Writer:
         return result
 
     def tail(self, node: Node[Op]) -> Tail:
-        """The result that the rule for ``node`` has to produce, with the bias and activation it takes over."""
+        """The result that the rule for ``node`` has to produce, with what it takes over on the way."""
         return self.plan.tails.get(node) or Tail(node.output)
 
     # --- constants -----------------------------------------------------------------------------------

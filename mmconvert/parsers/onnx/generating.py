@@ -83,11 +83,9 @@ def _count(n: Source) -> Extent:
         if not math.isfinite(steps):
             raise n.invalid(f"there is no range from {start} to {limit} by {delta}")
         return max(math.ceil(steps), 0)
-    first, last, step = (n.extent(i, "a bound") for i in range(3))
+    first, last, step = n.extent(0, "a bound"), n.extent(1, "a bound"), n.whole(2, "a step")
     if step == 0:
         raise n.invalid("its step is 0")
-    if not isinstance(step, int):
-        raise n.unsupported("a step computed while the model runs")
     span = last - first if step > 0 else first - last
     count = dims.ceildiv(span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
@@ -96,20 +94,12 @@ def _count(n: Source) -> Extent:
 @rule("OneHot")
 def one_hot(n: Source, b: Builder) -> Value:
     indices, values = n.operand(0), n.operand(2)
-    depth = n.extent(1, "a depth") if dtypes.is_integer(n.operand(1).type.dtype) else _whole(n, 1, "a depth")
+    depth = n.extent(1, "a depth") if dtypes.is_integer(n.operand(1).type.dtype) else n.whole(1, "a depth")
     if not dtypes.is_integer(indices.type.dtype):
         indices = cast(b, indices, dtypes.I64)
     axis = indices.type.with_shape((*indices.type.shape, 1)).axis(n.integer("axis", -1))
     off, on = (b(ops.Gather(axis=0), values, np.array(i, np.int64)) for i in (0, 1))
     return b(ops.OneHot(depth=depth, axis=axis), indices, off, on)
-
-
-def _whole(n: Source, index: int, what: str) -> int:
-    """The only element of operand ``index``, cut to an integer."""
-    number = n.scalar(index, what)
-    if not math.isfinite(number):
-        raise n.invalid(f"{what} cannot be {number}")
-    return int(number)
 
 
 @rule("EyeLike")
@@ -122,7 +112,7 @@ def eye_like(n: Source, b: Builder) -> Value:
 
 @rule("Trilu")
 def trilu(n: Source, b: Builder) -> Value:
-    k = _whole(n, 1, "a diagonal") if n.has(1) else 0
+    k = n.whole(1, "a diagonal") if n.has(1) else 0
     return b(ops.Trilu(k=k, upper=n.flag("upper", True)), n.operand(0))
 
 

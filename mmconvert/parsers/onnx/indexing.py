@@ -6,7 +6,7 @@ from typing import Literal
 
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
-from mmconvert.ir.dims import Dim, Extent
+from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
 from mmconvert.ir.slicing import normalize_slice
 from mmconvert.ir.types import Shape
@@ -116,10 +116,7 @@ def _pad(n: Source, b: Builder, flat: Shape, value: float, axes: tuple[int, ...]
     pads: list[tuple[Extent, Extent]] = [(0, 0)] * x.type.rank
     for axis, before, after in zip(axes, flat[: len(axes)], flat[len(axes) :], strict=True):
         pads[axis] = before, after
-    mode = _mode(n)
-    if any(isinstance(e, Dim) for pair in pads for e in pair) and mode != "constant":
-        raise n.unsupported(f"mode={mode!r} with pads that are not known before the model runs")
-    return b(ops.Pad(pads=tuple(pads), mode=mode, value=value), x)
+    return b(ops.Pad(pads=tuple(pads), mode=_mode(n), value=value), x)
 
 
 @rule("CenterCropPad")

@@ -155,8 +155,7 @@ def _attribute(scan: _Scan, attribute: wire.Field) -> bytes:
         return bytes(scan.data[attribute.begin : attribute.end])
     try:
         _, tensor = tensors.read(scan.data, values[0].begin, values[0].end, scan.folder)
-    except UnsupportedError as error:
-        scan.problems.append(Problem(error.message, (f"attribute {names[0]!r}",), error.hint))
-    else:
-        scan.attributes.setdefault(scan.nodes, {})[names[0]] = tensor
+    except UnsupportedError:
+        return bytes(scan.data[attribute.begin : attribute.end])  # refused where a rule asks for it
+    scan.attributes.setdefault(scan.nodes, {})[names[0]] = tensor
     return b"".join(scan.data[f.start : f.end] for f in found if f is not values[0])

@@ -74,8 +74,6 @@ def top_k_10(n: Source, b: Builder) -> tuple[Value, ...]:
 
 @rule("CumSum", "CumProd")
 def cumulate(n: Source, b: Builder) -> Value:
-    x, axis = n.operand(0), n.extent(1, "the axis")
-    if not isinstance(axis, int):
-        raise n.unsupported("an axis computed while the model runs")
+    x, axis = n.operand(0), n.whole(1, "the axis")
     op = ops.CumSum if n.kind == "CumSum" else ops.CumProd
     return b(op(axis=x.type.axis(axis), exclusive=n.flag("exclusive"), reverse=n.flag("reverse")), x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -140,6 +141,13 @@ class Source:
             raise self.invalid(f"{what} must be one number")
         element: bool | int | float = array.astype(_wide(array.dtype)).reshape(-1)[0].item()
         return element
+
+    def whole(self, index: int, what: str) -> int:
+        """The only element of operand ``index``, cut to an integer; raises as ``array`` does."""
+        number = self.scalar(index, what)
+        if not math.isfinite(number):
+            raise self.invalid(f"{what} cannot be {number}")
+        return int(number)
 
     def integers_of(self, index: int, what: str) -> tuple[int, ...]:
         """The elements of operand ``index`` as integers; raises as ``array`` does."""

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmconvert.errors import UnsupportedError
 from mmconvert.ir.ops import Clip, Reshape, Silu, Softmax
 from mmconvert.parsers.onnx import load
 from tests.parsers.onnx.cases import Case, case, check_case, fixed, x
@@ -83,6 +84,11 @@ def test_old_softmax_is_plain_where_it_can_be(tmp_path: Path) -> None:
 
 def test_known_bounds_become_attributes(tmp_path: Path) -> None:
     assert parse(only(case("Clip", X, fixed(-1.0), fixed(0.5), opset=13)), tmp_path) == [Clip]
+
+
+def test_integers_that_an_operator_does_not_take(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="Shrink: of i32 elements at Shrink 'n'"):
+        parse(only(case("Shrink", x(3, dtype=np.int32), opset=9)), tmp_path)
 
 
 def test_swish_with_its_default_is_silu(tmp_path: Path) -> None:

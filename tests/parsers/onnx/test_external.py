@@ -98,13 +98,26 @@ def test_constants_may_lie_outside_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["/etc/passwd", "../w.bin", "a/../../w.bin", "..\\w.bin", "C:\\w.bin", "\\w.bin", "", "a\0b", "link.bin"],
+    [
+        "/etc/passwd",
+        "../w.bin",
+        "a/../../w.bin",
+        "..\\w.bin",
+        "C:\\w.bin",
+        "\\w.bin",
+        "",
+        "a\0b",
+        "a" * 5000,
+        "link.bin",
+        "loop.bin",
+    ],
 )
 def test_nothing_outside_of_the_folder_is_read(location: str, tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(WEIGHT.tobytes())
     inner = tmp_path / "model"
     inner.mkdir()
     (inner / "link.bin").symlink_to(tmp_path / "w.bin")
+    (inner / "loop.bin").symlink_to(inner / "loop.bin")
     with pytest.raises(InvalidModelError, match=r"tensor 'w': its values (may not be|are) in"):
         parse(inner, external("w", [3, 4], location=location))
 

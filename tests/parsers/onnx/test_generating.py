@@ -98,6 +98,20 @@ def test_strings_are_refused(attributes: dict[str, object], what: str, tmp_path:
         constant(tmp_path, **attributes)
 
 
+def test_large_strings_are_refused_too(tmp_path: Path) -> None:
+    value = helper.make_tensor("t", onnx.TensorProto.STRING, [1], [b"a" * 9999])
+    with pytest.raises(UnsupportedError, match=r"value: tensors of string elements .* at Constant 'c'"):
+        constant(tmp_path, value=value)
+
+
+def test_a_broken_value(tmp_path: Path) -> None:
+    value = onnx.TensorProto(data_type=1, dims=[3], raw_data=b"four")
+    with pytest.raises(
+        InvalidModelError, match=r"Constant 'c': value: f32\[3\] takes 12 bytes, and there are 4"
+    ):
+        constant(tmp_path, value=value)
+
+
 def test_a_constant_without_a_value(tmp_path: Path) -> None:
     with pytest.raises(InvalidModelError, match="it has no value"):
         constant(tmp_path)
@@ -135,6 +149,7 @@ def test_invalid(
             {},
             "Range: a bound computed while the model runs",
         ),
+        ("Range", (fixed(0), fixed(5), np.int64(1)), {}, "Range: a step computed while the model runs"),
         ("Dropout", (X, fixed(0.5), fixed(True)), {}, "Dropout: in training mode"),
         ("Dropout", (X,), {"opset": 10, "outputs": 2}, "Dropout: with its mask"),
         ("OneHot", (INDICES, np.int64(5), fixed([0.0, 1.0])), {}, "a depth computed while the model runs"),

@@ -122,6 +122,10 @@ def test_axes_that_stay_are_left_out(tmp_path: Path) -> None:
         ({"scales": np.float32([1, 2])}, "2 scales for 4 axes"),
         ({"scales": np.float32([1, 1, -1, 1])}, "a scale is not above 0"),
         ({"scales": np.float32([1, 1, 3e38, 1])}, "a scale of .* is out of range"),
+        (
+            {"scales": np.float32([1, 1, 2, 2]), "coordinate_transformation_mode": "tf_crop_and_resize"},
+            "operand 1 is missing",
+        ),
         ({"sizes": np.int64([1, 1])}, "2 sizes for 4 axes"),
         ({"sizes": np.int64([1, 1, -1, 1])}, "a size is negative"),
         ({}, "operand 3 is missing"),
@@ -130,6 +134,13 @@ def test_axes_that_stay_are_left_out(tmp_path: Path) -> None:
 def test_invalid(options: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidModelError, match=message):
         parse(tmp_path, [1, 2, 4, 4], **options)
+
+
+def test_a_region_must_fit_the_axes(tmp_path: Path) -> None:
+    region = fixed([0.0, 1.0])
+    (param,) = resize(region, fixed(UP), opset=13, coordinates="tf_crop_and_resize", oracle="reference")
+    with pytest.raises(InvalidModelError, match="2 bounds of a region for 4 axes"):
+        check_case(param.values[0], tmp_path)
 
 
 @pytest.mark.parametrize(

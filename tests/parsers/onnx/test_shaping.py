@@ -109,7 +109,7 @@ def dynamic(
     made = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
     info = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)
     graph = helper.make_graph(list(nodes), "g", [info], [onnx.ValueInfoProto(name="y")], made)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     (folder / "m.onnx").write_bytes(model.SerializeToString())
     return load(folder / "m.onnx").graph, onnx.shape_inference.infer_shapes(model)
 
@@ -157,7 +157,7 @@ def test_size_and_split_of_symbolic_axes(tmp_path: Path) -> None:
     feed = {"x": x(4, 3)}
     assert_close(evaluate(graph, feed)[0], run_oracle(model, feed)[0])
     graph, _ = dynamic(tmp_path, ["n", 6], helper.make_node("Split", ["x"], ["y", "z"], axis=0))
-    assert str(graph.outputs[0].type) == "f32[n//2,6]"
+    assert str(graph.outputs[0].type) == "f32[(n+1)//2,6]"
 
 
 def test_a_shape_computed_from_constants(tmp_path: Path) -> None:
@@ -177,6 +177,23 @@ def test_a_shape_computed_from_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="Reshape: a shape computed while the model runs") as caught:
         dynamic(tmp_path, ["n"], node("Cast", "x", "s", to=7), node("Reshape", "x s", "y"))
     assert "export it with fixed sizes" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (node("CenterCropPad", "x v", "y"), "CenterCropPad: of an axis of unknown size"),
+        (node("ConvTranspose", "x w", "y", output_shape=[9]), "output_shape for an input of unknown size"),
+    ],
+)
+def test_what_needs_known_extents(made: onnx.NodeProto, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        dynamic(tmp_path, [1, 2, "n"], made, v=np.array([1, 2, 3]), w=np.ones((2, 1, 2), np.float32))
+
+
+def test_one_number_where_one_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelError, match="k must be one number"):
+        dynamic(tmp_path, [9], node("TopK", "x v", "y"), v=np.array([1, 2]))
 
 
 def test_squeeze_without_axes_needs_known_extents(tmp_path: Path) -> None:

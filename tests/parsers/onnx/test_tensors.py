@@ -103,6 +103,12 @@ def test_packed_numbers_in_several_pieces() -> None:
     pieces = [wire.encode_bytes(7, bytes([1, 2, 3])), wire.encode_bytes(7, bytes([4, 5]))]
     assert read(head + b"".join(pieces)).numpy().tolist() == [1, 2, 3, 4, 5]
 
+    complex_head = TensorProto(name="t", data_type=TensorProto.COMPLEX64, dims=[2]).SerializeToString()
+    halves = [wire.encode_bytes(4, np.float32(v).tobytes()) for v in ([1, 2], [3, 4])]
+    assert read(complex_head + b"".join(halves)).numpy().tolist() == [1 + 2j, 3 + 4j]
+    empty = TensorProto(name="t", data_type=TensorProto.INT64, dims=[0]).SerializeToString()
+    assert read(empty + wire.encode_bytes(7, b"")).numpy().tolist() == []
+
 
 def test_packed_dims() -> None:
     body = (

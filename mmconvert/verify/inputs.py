@@ -173,9 +173,9 @@ def _integers(rng: np.random.Generator, name: str, dtype: DType, shape: tuple[in
     if "mask" in name.lower():  # a mask that is all zero leaves nothing to compare
         return (rng.random(shape) < VALID).astype(dtype)
     info: Any = ml_dtypes.iinfo
-    return rng.integers(0, 256 if dtype == dtypes.U8 else min(INTEGERS, int(info(dtype).max) + 1), shape).astype(
-        dtype
-    )
+    return rng.integers(
+        0, 256 if dtype == dtypes.U8 else min(INTEGERS, int(info(dtype).max) + 1), shape
+    ).astype(dtype)
 
 
 def _tables(value: Value, seen: set[Node[Op]]) -> Iterator[int]:

@@ -110,7 +110,9 @@ def judge(
     observations = reference.observations
     verdict = Verdict(target.level, reference.source, target.description, inputs=len(observations))
     verdict.notes += reference.notes
-    witnessed = [[_score(o, n, o.witness[n], k) for n in o.truth] for o in observations if o.witness is not None]
+    witnessed = [
+        [_score(o, n, o.witness[n], k) for n in o.truth] for o in observations if o.witness is not None
+    ]
     verdict.source_outputs = _summarise(witnessed)
     scores: list[list[OutputVerdict]] = []
     try:
@@ -121,7 +123,7 @@ def judge(
     except (InvalidModelError, UnsupportedError, UsageError) as error:
         verdict.failure = str(error)
     verdict.outputs = _summarise(scores)
-    verdict.notes += insights(reference.graph, [o.truth for o in observations], verdict.outputs, k)
+    verdict.notes += insights(reference.graph, [o.truth for o in observations], verdict.outputs)
     if not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_over(o) for o in scores[i]))

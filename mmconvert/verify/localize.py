@@ -1,50 +1,177 @@
-"""Names the first operator of the source whose value is wrong in the target."""
+"""Names the first operator of the source whose value is wrong in the target.
+
+Names alone would not do: a target fuses operators, renames values and holds them in another layout. So inner
+values are matched by their numbers. A value of the source is *found* when some value of the target is within
+its budget of it, in any layout. The first wrong operator is one whose inputs are all found and whose output is
+not, on a path of values that are not found to an output that is wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from mmconvert.ir.graph import Graph
+import numpy as np
+
+from mmconvert.interpreter import run
+from mmconvert.ir.graph import Graph, Node, Value, is_op
+from mmconvert.ir.op import Op
+from mmconvert.ir.ops import Reshape
 from mmconvert.ir.types import Array, Layout
 from mmconvert.verify import compare
 from mmconvert.verify.compare import Error
 from mmconvert.verify.inputs import Feed
-from mmconvert.verify.sides import Side, interpreted
 from mmconvert.verify.verdict import Divergence
 
+Arrangement = Callable[[Array], Array]
 
-def first_divergence(graph: Graph, target: Side, feed: Feed, k: float) -> Divergence | None:
-    """Compares inner values that carry the same name in source and target, in the source's order.
 
-    A value counts as right when it agrees in the source's order of axes or in the other layout's. Values that
-    the target does not have (fused, renamed) are passed over, so the fault lies at the named operator or
-    between it and the last value before it that the target has.
+def first_divergence(graph: Graph, feed: Feed, actual: Mapping[str, Array], k: float) -> Divergence | None:
+    """Looks for the first wrong operator.
+
+    Args:
+        graph: the source.
+        feed: an input on which the target is wrong.
+        actual: the values of the target on that input, inner ones included, by name.
+        k: how many times the source's error the target may have.
 
     Returns:
-        The first value outside its budget; None when all that can be compared agree.
+        The first wrong operator in the source's order; None when every output of the source is somewhere among
+        the values of the target (under another name, say).
     """
-    moved = target.permutations.inputs
-    fed = {n: a.transpose(moved[n]) if n in moved else a for n, a in feed.items()}
-    actual = target.runnable.intermediates(fed)
-    truth = interpreted(graph, "float64").runnable.intermediates(feed)
-    own = interpreted(graph).runnable.intermediates(feed)
-    for node in graph:
-        for value in node.outputs:
-            if value.name not in actual or value.name not in truth:
+    own: dict[Value, Array] = {}
+    run(graph, feed, trace=lambda node, arrays: own.update(zip(node.outputs, arrays, strict=True)))
+    search = _Search(graph, actual, own, k)
+    search.shapes.update({v: feed[v.name].shape for v in graph.inputs})
+    run(graph, feed, precision="float64", trace=search.look)
+    return search.result()
+
+
+@dataclass
+class _Missing:
+    """A value that was not found."""
+
+    error: Error
+    budget: Error
+    label: str
+
+
+@dataclass
+class _Search:
+    graph: Graph
+    actual: Mapping[str, Array]
+    own: dict[Value, Array]
+    k: float
+    shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
+    missing: dict[Value, _Missing] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_size: dict[int, list[tuple[Array, float]]] = {}
+        for array in self.actual.values():
+            self._by_size.setdefault(array.size, []).append((array, _norm(array)))
+        self._outputs = dict(zip(self.graph.outputs, self.graph.output_names, strict=True))
+
+    def look(self, node: Node[Op], truths: tuple[Array, ...]) -> None:
+        """Looks for what one node makes among the values of the target."""
+        for value, truth in zip(node.outputs, truths, strict=True):
+            self.shapes[value] = truth.shape
+            own = self.own.pop(value)
+            if own.shape != truth.shape:
+                truth = own
+            allowed = compare.budget(compare.measure(own, truth, own), own.dtype, self.k)
+            arrangements = _arrangements(node, truth, self.shapes)
+            if not self._is_found(truth, own, allowed, arrangements):
+                label = self._label(node, value)
+                error = compare.UNLIKE
+                if label and self.actual[label].size == truth.size:
+                    error = min(
+                        (_error(self.actual[label], truth, own, a) for a in arrangements),
+                        key=lambda e: e.maximum,
+                    )
+                self.missing[value] = _Missing(error, allowed, label)
+
+    def result(self) -> Divergence | None:
+        """The first node whose inputs are found and whose output is not, on the way to a wrong output."""
+        wrong = self._upstream([v for v in self.graph.outputs if v in self.missing])
+        for node in self.graph:
+            if node in wrong and not any(v in self.missing for v in node.inputs if v is not None):
+                return self._describe(node, wrong)
+        return None
+
+    def _is_found(self, truth: Array, own: Array, allowed: Error, arrangements: list[Arrangement]) -> bool:
+        norm = _norm(truth)
+        for array, other in self._by_size.get(truth.size, ()):
+            # The norms of two arrays are no further apart than the arrays are.
+            if np.isfinite(norm) and abs(other - norm) > allowed.l2 * norm + compare.floor(own.dtype):
                 continue
-            allowed = compare.budget(compare.measure(own[value.name], truth[value.name]), value.type.dtype, k)
-            error = _closest(actual[value.name], truth[value.name])
-            if not error.within(allowed):
-                return Divergence(node.op.name, node.place, value.name, error, allowed)
-    return None
+            if any(_error(array, truth, own, a).within(allowed) for a in arrangements):
+                return True
+        return False
+
+    def _label(self, node: Node[Op], value: Value) -> str:
+        """What the target calls a value, if it kept a name of the source."""
+        names = (self._outputs.get(value, ""), value.name, node.name)
+        return next((n for n in names if n in self.actual), "")
+
+    def _upstream(self, values: list[Value]) -> set[Node[Op]]:
+        """The nodes that make ``values``, and those before them as far as values are missing."""
+        found: set[Node[Op]] = set()
+        while values:
+            node = values.pop().producer
+            if node is not None and node not in found:
+                found.add(node)
+                values += [v for v in node.inputs if v is not None and v in self.missing]
+        return found
+
+    def _describe(self, first: Node[Op], wrong: set[Node[Op]]) -> Divergence:
+        """``first``, and the operators after it up to the first wrong value that the target shows."""
+        node, places = first, [first.place]
+        while True:
+            seen = next(
+                (self.missing[v] for v in node.outputs if v in self.missing and self.missing[v].label), None
+            )
+            following = [n for v in node.outputs for n in v.users if n in wrong]
+            if seen is not None or len(following) != 1:
+                break
+            node = following[0]
+            places.append(node.place)
+        seen = seen or next(self.missing[v] for v in node.outputs if v in self.missing)
+        fused = tuple(dict.fromkeys(p for p in places if p != first.place))
+        return Divergence(
+            first.op.name, first.place, str(first.op), seen.label, seen.error, seen.budget, fused
+        )
 
 
-def _closest(actual: Array, truth: Array) -> Error:
-    return min((compare.measure(a, truth) for a in _arrangements(actual)), key=lambda e: e.maximum)
+def _error(actual: Array, truth: Array, own: Array, arrangement: Arrangement) -> Error:
+    wanted = arrangement(truth)
+    return compare.measure(actual.reshape(wanted.shape), wanted, arrangement(own))
 
 
-def _arrangements(array: Array) -> Iterator[Array]:
-    yield array
-    if array.ndim >= 3:
-        yield array.transpose(Layout.NCHW.permutation_to(Layout.NHWC, array.ndim))
-        yield array.transpose(Layout.NHWC.permutation_to(Layout.NCHW, array.ndim))
+def _arrangements(node: Node[Op], truth: Array, shapes: Mapping[Value, tuple[int, ...]]) -> list[Arrangement]:
+    """The orders of elements in which a target may hold what ``node`` makes: its own, and either layout's.
+
+    A Reshape of a value that the target holds in the other layout gives the same elements in that order.
+    """
+    found: list[Arrangement] = [lambda a: a, *_layouts(truth.ndim)]
+    if is_op(node, Reshape):
+        before = shapes.get(node.operand(0), ())
+        if len(before) >= 3:
+            found += [
+                lambda a, move=move: move(a.reshape(before)).reshape(-1) for move in _layouts(len(before))
+            ]
+    return found
+
+
+def _layouts(rank: int) -> list[Arrangement]:
+    if rank < 3:
+        return []
+    pairs = ((Layout.NCHW, Layout.NHWC), (Layout.NHWC, Layout.NCHW))
+    perms = {a.permutation_to(b, rank) for a, b in pairs}
+    return [lambda a, perm=perm: a.transpose(perm) for perm in sorted(perms)]
+
+
+def _norm(array: Array) -> float:
+    with np.errstate(all="ignore"):
+        return float(
+            np.linalg.norm(array.astype(np.complex128 if np.iscomplexobj(array) else np.float64).reshape(-1))
+        )

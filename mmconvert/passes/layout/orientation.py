@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import Transpose
+from mmconvert.ir.ops import MaxPoolIndices, Transpose
 from mmconvert.ir.types import Layout
 from mmconvert.passes.layout.rules import data_operands, permuted
 
 
 def layout_of(op: Op) -> Layout | None:
-    """The layout that an operator is written for; None for operators that have none."""
+    """The layout that an operator is written for; None for operators that have none, or have no choice."""
+    if isinstance(op, MaxPoolIndices):  # its indices count positions of NCHW
+        return None
     layout = getattr(op, "layout", None)
     return layout if isinstance(layout, Layout) else None
 

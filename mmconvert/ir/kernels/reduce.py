@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from mmconvert.dtypes import DType
 from mmconvert.ir.kernels.windows import Array
 
 _FEW = 64  # rows; fewer are left to numpy, which then is quick and as accurate
@@ -43,12 +45,24 @@ def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
 
 def _reduce_run(f: np.ufunc, x: Array, first: int, stop: int, *, keepdims: bool) -> Array:
     count = math.prod(x.shape[first:stop])
+    if count == 0 and f in (np.maximum, np.minimum):
+        return np.asarray(
+            f.reduce(x, axis=tuple(range(first, stop)), keepdims=keepdims, initial=_bound(f, x.dtype))
+        )
     if x.dtype.kind != "f" or stop == x.ndim or count < _FEW:
         return np.asarray(f.reduce(x, axis=tuple(range(first, stop)), dtype=x.dtype, keepdims=keepdims))
     outer, inner = x.shape[:first], x.shape[stop:]
     blocks = x.reshape(math.prod(outer), count, math.prod(inner))
     kept = (1,) * (stop - first) if keepdims else ()
     return _halve(f, blocks).reshape(*outer, *kept, *inner)
+
+
+def _bound(f: np.ufunc, dtype: DType) -> Any:
+    """The largest of no elements is the least that there is, and the other way round; as in ONNX."""
+    if dtype.kind == "f":
+        return -np.inf if f is np.maximum else np.inf
+    info = np.iinfo(dtype)
+    return info.min if f is np.maximum else info.max
 
 
 def _halve(f: np.ufunc, blocks: Array) -> Array:

@@ -32,9 +32,6 @@ DEVIATIONS = {
     "test_resize_downsample_scales_linear_align_corners": "expects positions by the extent before it is cut "
     "to an integer; ONNX Runtime and PyTorch use the integer",
     "test_resize_downsample_scales_cubic_align_corners": "as the one above",
-    "test_reduce_max_empty_set": "no element is the largest of none; ONNX has -inf",
-    "test_reduce_min_empty_set": "as the one above",
-    "test_reduce_log_sum_exp_empty_set": "as the one above",
 }
 """Cases that are known to differ, with the reason; one that passes has to go from here."""
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from mmconvert import dtypes, registry
-from mmconvert.errors import UnsupportedError, UsageError
+from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
+from mmconvert.files import require_writable
 from mmconvert.interpreter import Precision, Trace
 from mmconvert.interpreter import run as interpret
 from mmconvert.ir.copy import copy_module
@@ -23,16 +25,16 @@ from mmconvert.ir.types import Array
 from mmconvert.lowering import lower
 from mmconvert.passes.layout.assign import IoLayout
 from mmconvert.passes.outcome import Outcome
+from mmconvert.registry import Format
 from mmconvert.verify import inputs as feeds
 from mmconvert.verify import sides
 from mmconvert.verify.compare import K
-from mmconvert.verify.judge import judge
+from mmconvert.verify.inputs import Feed
+from mmconvert.verify.judge import Progress, Reference, judge, observe
 from mmconvert.verify.sides import IoPermutations, Side
 from mmconvert.verify.verdict import Verdict
 
 AnyPath = str | os.PathLike[str]
-Progress = Callable[[str], None]
-"""Is told what is being done, in a few words, whenever that changes."""
 
 
 def _silent(_: str) -> None:
@@ -62,7 +64,7 @@ class Report:
         format: the target's format.
         size: bytes of the written file (of all its parts).
         operators: how many operators the written graph has.
-        seconds: time spent loading, lowering, writing and verifying, by stage.
+        seconds: time spent reading, converting and verifying, by stage.
         passes: what each pass did, in order.
         warnings: what the user should know.
         verdict: the verification; None when it was not asked for.
@@ -97,6 +99,15 @@ class Report:
             "verdict": None if self.verdict is None else self.verdict.to_json(),
         }
 
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the time that the block takes to that of ``stage``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
 
 def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model:
     """Reads a model file.
@@ -104,7 +115,8 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
     Args:
         source: the path of a file or folder.
         format: forces a format; by default it is recognised by content.
-        **options: the parser's own.
+        **options: the parser's own; for Keras ``network``, a JSON file with the architecture of a file that
+            holds weights only.
 
     Raises:
         UsageError: there is no such file or format, or the parser has no such option.
@@ -112,8 +124,12 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
         UnsupportedError: it has operators or features that cannot be read; all are listed.
     """
     path = Path(source)
-    parser = registry.load_module(registry.of_source(path, format).parser)
-    module: Module = parser.load(path, **_accepted(parser.load, options, "reading this format"))
+    found = registry.of_source(path, format)
+    parser = registry.load_module(found.parser)
+    options = {n: Path(v) if n == "network" and v is not None else v for n, v in options.items()}
+    module: Module = parser.load(path, **_accepted(parser.load, options, f"reading {found.title}"))
+    if not module.graph.outputs:
+        raise InvalidModelError("the model has no outputs", where=str(path))
     return Model(module.graph, module.metadata, module.warnings)
 
 
@@ -124,13 +140,14 @@ def save(model: Module, path: AnyPath, *, format: str | None = None, **options: 
         model: what to write.
         path: where to.
         format: the target format; by default the suffix of ``path`` says.
-        **options: ``io_layout``, and the emitter's own (``opset``).
+        **options: ``io_layout``, and the emitter's own (``opset``); see ``convert``.
 
     Raises:
-        UsageError: the format cannot be written, has no such option, or the path cannot be written.
+        UsageError: there is no such format or option, or the path cannot be written.
         UnsupportedError: the target cannot express the model; everything it lacks is listed.
     """
-    _write(copy_module(model), Path(path), registry.of_target(Path(path), format), Report("", str(path), ""), options)
+    target = registry.of_target(Path(path), format)
+    _write(copy_module(model), Path(path), target, Report("", str(path), target.name), **options)
 
 
 def convert(
@@ -139,6 +156,7 @@ def convert(
     *,
     to: str | None = None,
     source_format: str | None = None,
+    network: AnyPath | None = None,
     verify: bool = True,
     inputs: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
@@ -148,42 +166,48 @@ def convert(
 ) -> Report:
     """Converts a model file into another format and verifies the result.
 
+    The source is run before the target is written, so that nothing is written for a source that cannot run.
+
     Args:
         source: the file to read.
         target: the file to write.
         to: the target format; by default the suffix of ``target`` says.
         source_format: forces the source format.
+        network: the architecture, for formats that keep it apart from the weights.
         verify: run source and target and compare them.
         inputs: what to compare them on; seeded inputs that fit the model by default.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
         progress: is told what is being done.
-        **options: ``io_layout``, and the emitter's own (``opset``).
+        **options: ``io_layout``: "source" keeps the order of axes of inputs and outputs, "target" takes that
+            of the target's operators; and the emitter's own (``opset`` for ONNX).
 
     Returns:
         The report; ``report.passed`` is the verdict. A target that is not equivalent is written all the same.
+        Where nothing can run or read the target, the verdict says "not executed", which is no pass.
 
     Raises:
         UsageError, InvalidModelError, UnsupportedError: as ``load`` and ``save``.
     """
     path = Path(target)
     format = registry.of_target(path, to)
-    if Path(source).resolve() == path.resolve():
-        raise UsageError("source and target are the same file", where=str(path))
+    _require_apart(Path(source), path)
+    require_writable(path, folder=format.folder)
     report = Report(str(source), str(path), format.name)
     progress("reading")
-    with _timed(report, "load"):
-        model = load(source, format=source_format)
-    report.warnings += model.warnings
-    progress("converting")
-    with _timed(report, "convert"):
-        report.warnings += _suspicious_weights(model.graph)
-        permutations = _write(copy_module(model), path, format, report, options)
+    with report.timed("load"):
+        model = load(source, format=source_format, **({} if network is None else {"network": network}))
+        report.warnings += [*model.warnings, *_suspicious_weights(model.graph)]
+    reference = None
     if verify:
-        with _timed(report, "verify"):
-            side = sides.executed(path, format, permutations) or sides.read_back(path, format, permutations)
-            tried = inputs or feeds.generate(model.graph, seed=seed)
-            report.verdict = judge(model.graph, side, [dict(f) for f in tried], k=k, progress=progress)
+        with report.timed("verify"):
+            reference = observe(model.graph, _tried(model.graph, inputs, seed), progress=progress)
+    progress("converting")
+    with report.timed("convert"):
+        permutations = _write(copy_module(model), path, format, report, **options)
+    if reference is not None:
+        with report.timed("verify"):
+            report.verdict = _check(reference, path, format, permutations, k, progress)
     return report
 
 
@@ -200,27 +224,41 @@ def verify(
     """Whether two model files compute the same function.
 
     Args:
-        source: the reference; its float64 run is the truth.
+        source: the reference; its float64 run is the truth. Where mmconvert cannot read it, its own runtime
+            must be installed, and the truth comes from ``target``.
         target: what is judged: in its own runtime when that is installed, else read back.
         inputs: what to compare them on; seeded inputs that fit the source by default.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
-        framework: take the source's float32 outputs from its own framework instead of the interpreter.
+        framework: run the source in its own framework as well; that has to agree with what mmconvert read.
         progress: is told what is being done.
 
     Raises:
+        UsageError: a file does not exist, or ``inputs`` do not fit.
+        InvalidModelError: a file is broken.
         UnsupportedError: neither file can be read, so there is nothing to compute the truth from.
-        MissingDependencyError: ``framework`` is asked for and the source's framework is not installed.
+        MissingDependencyError: the source's own framework is needed and not installed.
     """
-    source_path, target_path = Path(source), Path(target)
+    paths = [Path(source), Path(target)]
+    formats = [registry.identify(p) for p in paths]
     progress("reading")
-    graph, own = _reference(source_path, target_path, framework=framework)
-    format = registry.runtime_of(target_path)
-    side = None if format is None else sides.executed(target_path, format)
+    readable = next((i for i, f in enumerate(formats) if f.parser), None)
+    if readable is None:
+        raise UnsupportedError(
+            f"neither {formats[0].title} nor {formats[1].title} can be read yet, so there is no truth",
+            where=str(source),
+            hint="compare each with the model that it was made from",
+        )
+    graph = load(paths[readable]).graph
+    needs_witness = framework or readable == 1
+    witness = sides.require_runtime(paths[0], formats[0]) if needs_witness else None
+    side, notes = sides.best(paths[1], formats[1])
     if side is None:
-        side = sides.read_back(target_path, registry.of_source(target_path))
-    tried = inputs or feeds.generate(graph, seed=seed)
-    return judge(graph, side, [dict(f) for f in tried], source=own, k=k, progress=progress)
+        return Verdict("not executed", notes=notes)
+    reference = observe(graph, _tried(graph, inputs, seed), witness, progress)
+    verdict = judge(reference, side, k=k, progress=progress)
+    verdict.notes[:0] = notes
+    return verdict
 
 
 def run(model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = None) -> dict[str, Array]:
@@ -229,50 +267,85 @@ def run(model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = No
     Args:
         model: the file.
         inputs: an array for each input, by name.
-        runtime: a format's name runs the file in that format's runtime; by default the interpreter runs it,
-            or its own runtime when it is in a format that only that can read.
+        runtime: "interpreter", or "native" for the file's own runtime, which also goes by its format's name
+            ("tflite", "litert"). By default the interpreter, where mmconvert can read the file.
 
     Raises:
         MissingDependencyError: the runtime is not installed.
-        UsageError: an input is missing, unknown or does not fit.
+        UsageError: an input is missing, unknown or does not fit; or the runtime is for another format.
     """
     path = Path(model)
-    native = registry.runtime_of(path)
-    if runtime is None and (native is None or native.parser):
-        return load(path).run(inputs)
-    format = registry.find(runtime) if runtime not in (None, "interpreter") else native
-    if runtime == "interpreter":
-        return load(path).run(inputs)
-    assert format is not None
+    format = registry.identify(path)
+    if runtime == "interpreter" or (runtime is None and format.parser):
+        graph = load(path).graph
+        return interpret(graph, feeds.fit(graph, inputs))
+    if runtime not in (None, "native") and registry.find(runtime or "").name != format.name:
+        raise UsageError(f"{runtime} cannot run {format.title}", where=str(path), hint="--runtime native can")
     return sides.require_runtime(path, format).run(inputs)
 
 
-def _reference(source: Path, target: Path, *, framework: bool) -> tuple[Graph, Side | None]:
-    """The graph that the truth is computed from, and what gives the source's float32 outputs."""
-    native = registry.runtime_of(source)
-    if native is not None and not native.parser:
-        readable = registry.runtime_of(target)
-        if readable is None or not readable.parser:
-            raise UnsupportedError(
-                f"{native.title} cannot be read yet, so one of the two files must be in another format",
-                where=str(source),
-            )
-        return load(target).graph, sides.require_runtime(source, native)
-    own = sides.require_runtime(source, registry.of_source(source)) if framework else None
-    return load(source).graph, own
+def input_names(*models: AnyPath) -> list[str]:
+    """The names of the inputs of the first of ``models`` that can be read; else of the first in its runtime.
+
+    Raises:
+        UsageError, InvalidModelError, UnsupportedError, MissingDependencyError: as ``load`` and ``run``.
+    """
+    paths = [Path(model) for model in models]
+    formats = [registry.identify(path) for path in paths]
+    for path, format in zip(paths, formats, strict=True):
+        if format.parser:
+            return [v.name for v in load(path).graph.inputs]
+    return list(sides.require_runtime(paths[0], formats[0]).runnable.inputs)
+
+
+def _check(
+    reference: Reference,
+    path: Path,
+    format: Format,
+    permutations: IoPermutations,
+    k: float,
+    progress: Progress,
+) -> Verdict:
+    """The verdict on a file that was just written. A runtime that refuses it says that it is wrong."""
+    side: Side | None
+    try:
+        side, notes = sides.best(path, format, permutations)
+    except InvalidModelError as error:
+        return Verdict("executed", failure=str(error))
+    if side is None:
+        return Verdict("not executed", notes=notes)
+    verdict = judge(reference, side, k=k, progress=progress)
+    verdict.notes[:0] = notes
+    return verdict
+
+
+def _tried(graph: Graph, inputs: Sequence[Mapping[str, Array]] | None, seed: int) -> list[Feed]:
+    if inputs is None:
+        return feeds.generate(graph, seed=seed)
+    return [feeds.fit(graph, feed) for feed in inputs]
+
+
+def _require_apart(source: Path, target: Path) -> None:
+    if source.exists() and target.exists() and source.samefile(target):
+        raise UsageError("source and target are the same file", where=str(target))
 
 
 def _write(
-    module: Module, path: Path, format: registry.Format, report: Report, options: Mapping[str, Any]
+    module: Module,
+    path: Path,
+    format: Format,
+    report: Report,
+    *,
+    io_layout: IoLayout = "source",
+    **options: Any,
 ) -> IoPermutations:
     """Lowers ``module`` in place and writes it."""
+    if io_layout not in get_args(IoLayout):
+        raise UsageError(f"io_layout is {' or '.join(get_args(IoLayout))}, not {io_layout!r}")
     emitter = registry.load_module(format.emitter)
-    io_layout: IoLayout = options.get("io_layout", "source")
-    own = {name: value for name, value in options.items() if name != "io_layout" and value is not None}
+    own = {name: value for name, value in options.items() if value is not None}
     own = _accepted(emitter.write, own, f"writing {format.title}")
-    nodes_before = len(module.graph)
-    if nodes_before == 0 and not module.graph.outputs:
-        raise UsageError("the model has no outputs")
+    require_writable(path, folder=format.folder)
     moved = lower(
         module.graph,
         format,
@@ -282,14 +355,23 @@ def _write(
     )
     emitter.write(module, path, **own)
     report.operators = len(module.graph)
-    report.size = sum(f.stat().st_size for f in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    report.size = _size(path)
     return IoPermutations(*moved)
 
 
+def _size(path: Path) -> int:
+    """The bytes of a file with its weights beside it, or of all files in a folder."""
+    beside = path.with_name(f"{path.name}.data")
+    files = path.rglob("*") if path.is_dir() else [path, *([beside] if beside.is_file() else [])]
+    return sum(f.stat().st_size for f in files)
+
+
 def _accepted(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters
-    if unknown := sorted(set(options) - set(parameters)):
-        raise UsageError(f"{purpose} has no option {', '.join(unknown)}")
+    parameters = inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    if unknown := sorted(set(options) - set(known)):
+        hint = f"its options: {', '.join(known)}" if known else "it has no options"
+        raise UsageError(f"{purpose} has no option {', '.join(unknown)}", hint=hint)
     return dict(options)
 
 
@@ -299,24 +381,15 @@ def _suspicious_weights(graph: Graph) -> list[str]:
     for value in graph.constants():
         tensor = value.constant
         assert tensor is not None
-        if not dtypes.is_float(tensor.dtype):
+        if not dtypes.is_float(tensor.dtype) or tensor.dtype.itemsize < 2:
             continue
+        array = tensor.numpy()
         with np.errstate(all="ignore"):
-            array = tensor.numpy()
+            # The sum is not finite when an element is not; the other way round it may have overflowed.
             suspicious = not np.isfinite(np.sum(array)) and not np.all(np.isfinite(array))
-        if suspicious:
+        # An infinite scalar is an attribute (the start of a maximum, a mask), not a weight.
+        if suspicious and (tensor.size > 1 or np.any(np.isnan(array))):
             users = ", ".join(dict.fromkeys(node.place for node in value.users))
             what = "NaN" if np.any(np.isnan(array)) else "infinite elements"
             found.append(f"the weight {value.name or 'without a name'} of {users} contains {what}")
     return found
-
-
-class _timed:  # noqa: N801 - reads as a statement
-    def __init__(self, report: Report, stage: str) -> None:
-        self.report, self.stage = report, stage
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.report.seconds[self.stage] = time.perf_counter() - self.start

@@ -1,33 +1,29 @@
-"""What the commands share: numbers for people, progress on stderr, JSON on stdout."""
+"""What the commands share: text and tables for people, progress on stderr, JSON on stdout."""
 
 from __future__ import annotations
 
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from mmconvert.verify.verdict import Verdict
+    from mmconvert.verify.verdict import OutputVerdict, Verdict
 
 PATIENCE = 1.0
 """Seconds that work may take before a progress bar appears."""
 
-STEPS = 8
-"""The steps of a conversion with two inputs, for the bar's length."""
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+"""What every command has."""
 
 
 def print_json(document: Any) -> None:
     """One machine-readable document on stdout."""
-    click.echo(json.dumps(document, indent=2))
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
 def megabytes(size: int) -> str:
@@ -35,12 +31,75 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
 
 
+def warn(message: str) -> None:
+    """A warning on stderr."""
+    click.echo(f"{click.style('warning', fg='yellow', bold=True)}: {message}", err=True)
+
+
+def error(message: str) -> None:
+    """An error on stderr."""
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> None:
+    """Columns on stdout, as wide as they need to be: output that is piped is not cut to a terminal's width.
+
+    Args:
+        header: the titles of the columns.
+        rows: the cells.
+        left: the columns that are aligned to the left; the others hold numbers.
+    """
+    lines = [header, *rows]
+    widths = [max(len(click.unstyle(line[i])) for line in lines) for i in range(len(header))]
+    for number, line in enumerate(lines):
+        cells = [_pad(cell, widths[i], left=i in left) for i, cell in enumerate(line)]
+        text = "  ".join(cells).rstrip()
+        click.echo(click.style(text, bold=True) if number == 0 else text)
+
+
+def _pad(cell: str, width: int, *, left: bool) -> str:
+    blank = " " * (width - len(click.unstyle(cell)))
+    return cell + blank if left else blank + cell
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """The verdict on stdout."""
+    color = "green" if verdict.passed else "red" if verdict.was_run else "yellow"
+    inputs = f", {verdict.inputs} input{'s' if verdict.inputs != 1 else ''}" if verdict.inputs else ""
+    runtime = f", {verdict.runtime}" if verdict.runtime else ""
+    click.echo(f"{click.style(verdict.summary, fg=color, bold=True)}{runtime}{inputs}")
+    if verdict.failure:
+        click.echo(f"the target does not run: {verdict.failure}")
+    if verdict.outputs:
+        _show_outputs("output", verdict.outputs)
+    if not verdict.source_agrees:
+        click.echo(f"{verdict.source} itself computes something else than what mmconvert read:")
+        _show_outputs("output of the source", verdict.source_outputs)
+    if verdict.first_divergence is not None:
+        click.echo(f"first divergence: {verdict.first_divergence}")
+    for note in verdict.notes:
+        click.echo(f"note: {note}")
+
+
+def _show_outputs(title: str, outputs: Sequence[OutputVerdict]) -> None:
+    rows = [
+        [
+            click.style("ok", fg="green") if o.passed else click.style("WRONG", fg="red"),
+            o.name,
+            *(f"{n:.2e}" for n in (o.error.maximum, o.source_error.maximum, o.budget.maximum)),
+        ]
+        for o in outputs
+    ]
+    table(["", title, "error", "source's own", "budget"], rows, left=(0, 1))
+
+
 class Progress:
     """Named steps, shown as a bar on stderr once the work has taken a second; silent when stderr is a file."""
 
-    def __init__(self, total: int = STEPS) -> None:
+    def __init__(self, total: int) -> None:
         self._total, self._done, self._step = total, -1, ""
         self._bar: Any = None
+        self._stopped = False
         self._lock = threading.Lock()
         self._timer = threading.Timer(PATIENCE, self._show)
         self._timer.daemon = True
@@ -61,6 +120,7 @@ class Progress:
         """Takes the bar away."""
         self._timer.cancel()
         with self._lock:
+            self._stopped = True
             if self._bar is not None:
                 self._bar.stop()
 
@@ -70,6 +130,8 @@ class Progress:
         from rich.progress import Progress as Bar
 
         with self._lock:
+            if self._stopped:  # while rich was being imported
+                return
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task(self._step, total=self._total, completed=max(self._done, 0))
@@ -77,69 +139,11 @@ class Progress:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A progress bar for as long as the block runs."""
-    bar = Progress()
+def progress(total: int) -> Iterator[Progress]:
+    """A progress bar over ``total`` steps, for as long as the block runs."""
+    bar = Progress(total)
     bar.start()
     try:
         yield bar
     finally:
         bar.stop()
-
-
-def warn(message: str) -> None:
-    """A warning on stderr."""
-    click.echo(f"{click.style('warning', fg='yellow', bold=True)}: {message}", err=True)
-
-
-def show_verdict(verdict: Verdict) -> None:
-    """The verdict as a table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    color = "green" if verdict.passed else "yellow" if verdict.summary.startswith("not") else "red"
-    runtime = f", {verdict.runtime}, {verdict.inputs} inputs" if verdict.runtime else ""
-    console.print(f"[bold {color}]{verdict.summary}[/]{runtime}")
-    if verdict.outputs:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("  output")
-        for column in ("error", "source's own", "budget"):
-            table.add_column(column, justify="right")
-        for o in verdict.outputs:
-            mark = "[green]ok[/]" if o.passed else "[red]✗[/]"
-            numbers = (o.error.maximum, o.source_error.maximum, o.budget.maximum)
-            table.add_row(f"{mark} {o.name}", *(f"{n:.2e}" for n in numbers))
-        console.print(table)
-    if verdict.first_divergence is not None:
-        console.print(f"first divergence: {verdict.first_divergence}")
-    for note in verdict.notes:
-        console.print(f"note: {note}")
-
-
-def read_inputs(pairs: tuple[str, ...], names: list[str]) -> dict[str, npt.NDArray[np.generic]]:
-    """``("x.npy",)`` or ``("image=x.npy", "mask=m.npy")`` or ``("all.npz",)`` as arrays by input name.
-
-    Raises:
-        UsageError: a file is no array file, or it is not clear which input it is for.
-    """
-    import numpy as np
-
-    from mmconvert.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, file = pair.rpartition("=")
-        path = Path(file if equals else pair)
-        try:
-            loaded = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"is no .npy or .npz file: {error}", where=str(path)) from error
-        if not isinstance(loaded, np.ndarray):
-            found |= {key: loaded[key] for key in loaded.files}
-        elif equals or len(names) == 1:
-            found[name or names[0]] = loaded
-        else:
-            hint = f"write NAME={path}; the inputs are {', '.join(names)}"
-            raise UsageError("which input is this for?", where=str(path), hint=hint)
-    return found

@@ -12,27 +12,47 @@ from mmconvert.errors import NotEquivalentError, UsageError
 if TYPE_CHECKING:
     from mmconvert.api import Report
 
+STEPS = 8
+"""What a conversion tells its progress, with the two inputs that are generated."""
 
-@click.command()
+
+@click.command(short_help="Convert SOURCE into TARGET, and verify the result.")
 @click.argument("source", required=False, type=click.Path())
 @click.argument("target", required=False, type=click.Path())
-@click.option("--to", "-df", "--dstFramework", "to", metavar="FORMAT", help="The target format; else TARGET's suffix.")
-@click.option("--from", "-sf", "--srcFramework", "source_format", metavar="FORMAT", help="Force the source format.")
-@click.option("-iw", "--inputWeight", "weights", type=click.Path(), help="The source file, in MMdnn's spelling.")
-@click.option("-om", "--outputModel", "output", type=click.Path(), help="The target file, in MMdnn's spelling.")
+@click.option("--to", "-df", "--dstFramework", "to", metavar="FORMAT", help="Target format; else by suffix.")
+@click.option(
+    "--from",
+    "-sf",
+    "--srcFramework",
+    "source_format",
+    metavar="FORMAT",
+    help="Source format; else by content.",
+)
+@click.option("-iw", "--inputWeight", "weights", type=click.Path(), hidden=True)
+@click.option("-om", "--outputModel", "output", type=click.Path(), hidden=True)
+@click.option(
+    "--network",
+    "-in",
+    "--inputNetwork",
+    "network",
+    type=click.Path(),
+    help="Keras: the architecture (JSON) of a file that holds weights only.",
+)
 @click.option("--opset", type=int, help="ONNX: the operator set to write.")
 @click.option(
     "--io-layout",
     type=click.Choice(["source", "target"]),
     default="source",
     show_default=True,
-    help="Keep the source's order of axes at inputs and outputs, or take the target's.",
+    help="Order of axes of inputs and outputs: the source's, or that of the target's operators.",
 )
-@click.option("--no-verify", is_flag=True, help="Write the file and do not run it.")
+@click.option("--no-verify", is_flag=True, help="Write the target and do not run it.")
 @click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Verify on these arrays (.npy, .npz).")
-@click.option("--seed", default=0, show_default=True, help="For the inputs that are generated.")
+@click.option(
+    "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."
+)
 @click.option("--explain", is_flag=True, help="Show what each pass did, and why it did not.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@console.json_option
 def convert(
     source: str | None,
     target: str | None,
@@ -43,37 +63,60 @@ def convert(
     explain: bool,
     as_json: bool,
     **options: Any,
-) -> None:
+) -> int:
     """Convert SOURCE into TARGET, and verify that both compute the same.
 
     \b
     mmconvert model.keras model.tflite
     mmconvert model.onnx model.onnx --opset 13
     mmconvert convert -sf keras -iw model.h5 -df onnx -om model.onnx
-    """
-    source, target = source or weights, target or output
-    if source is None or target is None:
-        raise UsageError("a source and a target are needed", hint="mmconvert SOURCE TARGET")
-    from mmconvert import api
 
-    with console.progress() as progress:
-        given = [console.read_inputs(inputs, _input_names(source, inputs))] if inputs else None
+    The last line is in the spelling of MMdnn, whose -sf, -in, -iw, -df and -om are understood.
+
+    Exit code 0 says that TARGET is equivalent, or that it was written and that nothing on this machine can run
+    it: then the words are "not verified (not executed)". Where TARGET runs and is not equivalent, it is written
+    all the same, and the exit code is 1.
+    """
+    source, target = _paths(source, target, weights, output)
+    from mmconvert import api
+    from mmconvert.cli import arrays
+
+    def names() -> list[str]:
+        network = {} if options["network"] is None else {"network": options["network"]}
+        return [v.name for v in api.load(source, format=options["source_format"], **network).graph.inputs]
+
+    with console.progress(STEPS) as progress:
+        given = [arrays.read_inputs(inputs, names)] if inputs else None
         report = api.convert(source, target, verify=not no_verify, inputs=given, progress=progress, **options)
     if as_json:
         console.print_json(report.to_json())
     else:
         _show(report, explain=explain)
-    if report.verdict is not None and report.verdict.outputs and not report.verdict.passed:
-        raise NotEquivalentError("the target was written and does not compute what the source does", where=target)
+    if report.verdict is None or not report.verdict.was_run or report.passed:
+        return 0
+    console.error(f"{target} was written, and does not compute what {source} does")
+    return NotEquivalentError.exit_code
 
 
-def _input_names(source: str, inputs: tuple[str, ...]) -> list[str]:
-    """The inputs' names, when an array comes without one."""
-    if all("=" in pair or pair.endswith(".npz") for pair in inputs):
-        return []
-    from mmconvert import api
+def _paths(
+    source: str | None, target: str | None, weights: str | None, output: str | None
+) -> tuple[str, str]:
+    """Source and target, in whichever way they were given.
 
-    return [v.name for v in api.load(source).graph.inputs]
+    Raises:
+        UsageError: one is missing, or given twice.
+    """
+    if weights is not None and target is None:
+        source, target = None, source  # mmconvert -iw SOURCE TARGET
+    for name, first, second in (("source", source, weights), ("target", target, output)):
+        if first is not None and second is not None:
+            raise UsageError(f"the {name} is given twice: {first} and {second}")
+    source, target = source or weights, target or output
+    if source is None or target is None:
+        missing = "a source" if source is None else "a target"
+        hint = "mmconvert SOURCE TARGET" + (f", or mmconvert inspect {source}" if source else "")
+        raise UsageError(f"{missing} is missing", hint=hint)
+    return source, target
 
 
 def _show(report: Report, *, explain: bool) -> None:
@@ -84,9 +127,10 @@ def _show(report: Report, *, explain: bool) -> None:
     for message in report.warnings:
         console.warn(message)
     times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in report.seconds.items())
+    operators = f"{report.operators} operator{'s' if report.operators != 1 else ''}"
     click.echo(f"{report.source} -> {report.target}")
-    click.echo(f"  {report.format}, {console.megabytes(report.size)}, {report.operators} operators ({times})")
+    click.echo(f"  {report.format}, {console.megabytes(report.size)}, {operators} ({times})")
     if report.verdict is None:
-        click.echo("not verified (--no-verify)")
+        click.echo(f"{click.style('not verified', fg='yellow', bold=True)} (--no-verify)")
     else:
         console.show_verdict(report.verdict)

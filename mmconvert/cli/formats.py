@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from mmconvert.cli import console
 
+if TYPE_CHECKING:
+    from mmconvert.registry import Format
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+@click.command(short_help="List what can be read, written and run here.")
+@console.json_option
 def formats(as_json: bool) -> None:
-    """List the formats, and which runtimes are installed."""
+    """List the formats that can be read and written, and the runtimes that are installed."""
     from mmconvert import registry
 
-    rows = []
-    for format in registry.formats():
-        version = registry.load_module(format.runtime).available() if format.runtime else None
-        rows.append(
-            {
-                "name": format.name,
-                "title": format.title,
-                "suffixes": list(format.suffixes),
-                "read": bool(format.parser),
-                "write": bool(format.emitter),
-                "runtime": version,
-                "install": f"pip install 'mmconvert[{format.extra}]'" if format.extra and version is None else None,
-            }
-        )
+    rows = [_row(format) for format in registry.formats()]
     if as_json:
         console.print_json(rows)
         return
-    from rich.console import Console
-    from rich.table import Table
+    cells = [
+        [
+            row["name"],
+            row["title"],
+            " ".join(row["suffixes"]),
+            *("yes" if row[kind] else "-" for kind in ("read", "write")),
+            row["runtime"] or row["install"] or "-",
+        ]
+        for row in rows
+    ]
+    header = ["format", "", "suffixes", "read", "write", "runtime"]
+    console.table(header, cells, left=range(len(header)))
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("format", "", "suffixes", "read", "write", "runtime"):
-        table.add_column(column)
-    for row in rows:
-        runtime = row["runtime"] or row["install"] or ""
-        marks = ("yes" if row[kind] else "-" for kind in ("read", "write"))
-        table.add_row(str(row["name"]), str(row["title"]), " ".join(row["suffixes"]), *marks, str(runtime).replace("[", r"\["))  # type: ignore[arg-type]
-    Console(highlight=False).print(table)
+
+def _row(format: Format) -> dict[str, Any]:
+    from mmconvert import registry
+    from mmconvert.verify.sides import version_of
+
+    version = version_of(format)
+    runtime = None if version is None else f"{registry.load_module(format.runtime).NAME} {version}"
+    return {
+        "name": format.name,
+        "title": format.title,
+        "suffixes": list(format.suffixes),
+        "read": bool(format.parser),
+        "write": bool(format.emitter),
+        "runtime": runtime,
+        "install": format.install if format.runtime and version is None else None,
+    }

@@ -13,44 +13,52 @@ if TYPE_CHECKING:
     from mmconvert.api import Model
 
 
-@click.command()
+@click.command(short_help="Show the inputs, outputs, size and operators of MODEL.")
 @click.argument("model", type=click.Path())
 @click.option("--ops", is_flag=True, help="Count the operators.")
 @click.option("--text", is_flag=True, help="Print the whole graph in the IR's text form.")
-@click.option("--from", "source_format", metavar="FORMAT", help="Force the format.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--from", "source_format", metavar="FORMAT", help="Format of MODEL; else by content.")
+@console.json_option
 def inspect(model: str, ops: bool, text: bool, source_format: str | None, as_json: bool) -> None:
     """Show the inputs, outputs, size and operators of MODEL."""
     from mmconvert import api
 
     loaded = api.load(model, format=source_format)
-    if as_json:
-        console.print_json(_document(loaded))
-        return
-    if text:
-        click.echo(str(loaded.graph), nl=False)
-        return
     document = _document(loaded)
-    producer = f", written by {loaded.metadata.producer}" if loaded.metadata.producer else ""
-    opset = f", opset {loaded.metadata.opset}" if loaded.metadata.opset else ""
-    click.echo(f"{loaded.graph.name}: {loaded.metadata.format}{opset}{producer}")
-    for kind in ("inputs", "outputs"):
-        for name, type in document[kind].items():
-            click.echo(f"  {kind[:-1]:<7} {name}: {type}")
-    weights = document["weights"]
-    click.echo(f"  {weights['elements']:,} weights in {weights['tensors']} tensors, {console.megabytes(weights['bytes'])}")
-    click.echo(f"  {len(loaded.graph)} operators")
-    if ops:
-        for name, count in document["operators"].items():
-            click.echo(f"    {count:>5} {name}")
+    if as_json:
+        console.print_json(document | ({"text": str(loaded.graph)} if text else {}))
+    elif text:
+        click.echo(str(loaded.graph), nl=False)
+    else:
+        _show(document, ops=ops)
     for message in loaded.warnings:
         console.warn(message)
 
 
+def _show(document: dict[str, Any], *, ops: bool) -> None:
+    opset = f", opset {document['opset']}" if document["opset"] else ""
+    producer = f", written by {document['producer']}" if document["producer"] else ""
+    click.echo(f"{document['name'] or 'model'}: {document['format']}{opset}{producer}")
+    for kind in ("inputs", "outputs"):
+        for name, type in document[kind].items():
+            click.echo(f"  {kind[:-1]:<7} {name}: {type}")
+    weights = document["weights"]
+    size = console.megabytes(weights["bytes"])
+    click.echo(f"  {weights['elements']:,} weights in {weights['tensors']} tensors, {size}")
+    counts = document["operators"]
+    click.echo(f"  {sum(counts.values())} operators")
+    for name, count in counts.items() if ops else ():
+        click.echo(f"    {count:>5} {name}")
+
+
 def _document(model: Model) -> dict[str, Any]:
+    from mmconvert.passes.pipeline import subgraphs
+
+    graphs = [model.graph, *subgraphs(model.graph)]
+    found = (v.constant for graph in graphs for v in graph.constants() if v.constant is not None)
+    tensors = list({id(tensor): tensor for tensor in found}.values())
+    counts = Counter(node.op.name for graph in graphs for node in graph)
     graph = model.graph
-    tensors = list({id(v.constant): v.constant for v in graph.constants() if v.constant is not None}.values())
-    counts = Counter(node.op.name for node in graph)
     return {
         "name": graph.name,
         "format": model.metadata.format,

@@ -10,36 +10,57 @@ from mmconvert.cli import console
 from mmconvert.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="Run MODEL on inputs from files, or on noise.")
 @click.argument("model", type=click.Path())
-@click.option("--input", "inputs", multiple=True, metavar="[NAME=]FILE", help="An input (.npy, .npz); repeatable.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
-@click.option("--runtime", metavar="NAME", help="interpreter, or the format whose own runtime shall run the file.")
-@click.option("--seed", type=int, help="Without --input: run on seeded inputs that fit the model.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, the outputs included.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="[NAME=]FILE", help="An input (.npy, .npz); repeatable."
+)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Write the outputs to this .npz (or .npy)."
+)
+@click.option(
+    "--runtime",
+    metavar="NAME",
+    help="interpreter, or native for the file's own runtime; by default the interpreter where it can.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Run on seeded inputs that fit the model, without --input."
+)
+@console.json_option
 def run(
-    model: str, inputs: tuple[str, ...], output: Path | None, runtime: str | None, seed: int | None, as_json: bool
+    model: str,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    runtime: str | None,
+    seed: int | None,
+    as_json: bool,
 ) -> None:
-    """Run MODEL, in the bundled interpreter or in its own runtime."""
+    """Run MODEL, in the bundled interpreter or in its own runtime, and print its outputs."""
     import numpy as np
 
     from mmconvert import api
-    from mmconvert.files import atomic_write
-    from mmconvert.verify import inputs as feeds
+    from mmconvert.cli import arrays
+    from mmconvert.files import require_writable
+    from mmconvert.verify.inputs import generate
 
+    if output is not None:
+        require_writable(output)
+    if inputs and seed is not None:
+        raise UsageError("--input and --seed exclude each other")
     if inputs:
-        named = all("=" in pair or pair.endswith(".npz") for pair in inputs)
-        fed = console.read_inputs(inputs, [] if named else [v.name for v in api.load(model).graph.inputs])
+        fed = arrays.read_inputs(inputs, lambda: api.input_names(model))
     elif seed is not None:
-        (fed,) = feeds.generate(api.load(model).graph, count=1, seed=seed)
+        (fed,) = generate(api.load(model).graph, count=1, seed=seed)
+    elif names := api.input_names(model):
+        hint = "give them with --input x.npy, or run on noise with --seed 0"
+        raise UsageError(f"the model needs its inputs: {', '.join(names)}", where=model, hint=hint)
     else:
-        raise UsageError("the model needs inputs", hint="give them with --input x.npy, or run on noise with --seed 0")
+        fed = {}
     results = api.run(model, fed, runtime=runtime)
     if output is not None:
-        with atomic_write(output) as file:
-            np.savez(file, **results)
+        arrays.write_outputs(output, results)
     if as_json:
-        console.print_json({name: {"dtype": str(a.dtype), "shape": a.shape, "values": a.tolist()} for name, a in results.items()})
+        console.print_json({name: arrays.as_json(array) for name, array in results.items()})
         return
     for name, array in results.items():
         click.echo(f"{name}: {array.dtype}{list(array.shape)}")

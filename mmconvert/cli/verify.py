@@ -7,29 +7,44 @@ import click
 from mmconvert.cli import console
 from mmconvert.errors import MissingDependencyError, NotEquivalentError
 
+STEPS = 9
+"""What a verification tells its progress, with the two inputs that are generated."""
 
-@click.command()
+
+@click.command(short_help="Tell whether SOURCE and TARGET compute the same.")
 @click.argument("source", type=click.Path())
 @click.argument("target", type=click.Path())
 @click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Compare on these arrays (.npy, .npz).")
-@click.option("--seed", default=0, show_default=True, help="For the inputs that are generated.")
-@click.option("--framework", is_flag=True, help="Let the source's own framework compute the source's outputs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."
+)
+@click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
+@console.json_option
 def verify(
     source: str, target: str, inputs: tuple[str, ...], seed: int, framework: bool, as_json: bool
-) -> None:
-    """Compare TARGET with SOURCE: its error against the float64 truth must be that of float32 itself."""
-    from mmconvert import api
+) -> int:
+    """Tell whether TARGET computes what SOURCE does.
 
-    with console.progress() as progress:
-        names = [v.name for v in api.load(source).graph.inputs] if inputs else []
-        given = [console.read_inputs(inputs, names)] if inputs else None
+    Both are measured against a float64 run of SOURCE. The error of TARGET may be a few times the error that
+    SOURCE itself makes in float32. TARGET runs in its own runtime, where that is installed.
+    """
+    from mmconvert import api
+    from mmconvert.cli import arrays
+
+    def names() -> list[str]:
+        return api.input_names(source, target)
+
+    with console.progress(STEPS) as progress:
+        given = [arrays.read_inputs(inputs, names)] if inputs else None
         verdict = api.verify(source, target, inputs=given, seed=seed, framework=framework, progress=progress)
     if as_json:
         console.print_json(verdict.to_json())
     else:
         console.show_verdict(verdict)
-    if not verdict.outputs:
-        raise MissingDependencyError("the target could not be run", where=target, hint="\n".join(verdict.notes))
+    if not verdict.was_run:
+        console.error(f"nothing on this machine can run {target}")
+        return MissingDependencyError.exit_code
     if not verdict.passed:
-        raise NotEquivalentError("the two files do not compute the same", where=target)
+        console.error(f"{target} does not compute what {source} does")
+        return NotEquivalentError.exit_code
+    return 0

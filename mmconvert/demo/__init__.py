@@ -22,15 +22,27 @@ from mmconvert.verify.verdict import Verdict
 
 TARGETS = ("onnx", "tflite")
 
+STEPS = 1 + len(TARGETS)
+"""What a demonstration tells its progress."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: the source itself, or a target."""
+    """One line of the table: the source itself, or a target.
+
+    Attributes:
+        target: the format.
+        size: bytes of the file.
+        operators: how many operators it has.
+        accuracy: on the held-out images; None when nothing here can run the file.
+        seconds: what converting and verifying took.
+        verdict: the verification; None for the source.
+    """
 
     target: str
     size: int
     operators: int
-    accuracy: float
+    accuracy: float | None
     seconds: float
     verdict: Verdict | None = None
 
@@ -39,19 +51,17 @@ class Row:
         """True for the source, and for a target that was verified."""
         return self.verdict is None or self.verdict.passed
 
-    def cells(self) -> tuple[str, ...]:
+    def cells(self) -> list[str]:
         """The row as text."""
-        errors = ("", "") if self.verdict is None or not self.verdict.outputs else self._errors(self.verdict)
-        verdict = "the source" if self.verdict is None else self.verdict.summary
-        return (
+        return [
             self.target,
             f"{self.size / 1e3:.1f} kB",
             str(self.operators),
-            *errors,
-            f"{self.accuracy:.1%}",
+            *self._errors(),
+            "-" if self.accuracy is None else f"{self.accuracy:.1%}",
             f"{self.seconds:.2f} s",
-            verdict,
-        )
+            "the source" if self.verdict is None else self.verdict.summary,
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain data."""
@@ -64,10 +74,11 @@ class Row:
             "verdict": None if self.verdict is None else self.verdict.to_json(),
         }
 
-    @staticmethod
-    def _errors(verdict: Verdict) -> tuple[str, str]:
-        largest = max(o.error.maximum for o in verdict.outputs)
-        own = max(o.source_error.maximum for o in verdict.outputs)
+    def _errors(self) -> tuple[str, str]:
+        if self.verdict is None or not self.verdict.outputs:
+            return "-", "-"
+        largest = max(o.error.maximum for o in self.verdict.outputs)
+        own = max(o.source_error.maximum for o in self.verdict.outputs)
         return f"{largest:.1e}", f"{own:.1e}"
 
 
@@ -77,12 +88,13 @@ def demonstrate(progress: Callable[[str], None]) -> list[Row]:
         source = Path(folder) / "digits.keras"
         held_out = np.load(Path(folder) / "digits.npz")
         images, labels = held_out["images"], held_out["labels"]
+        progress("running the source")
         start = time.perf_counter()
         model = api.load(source)
         (name,) = (v.name for v in model.graph.inputs)
         accuracy = _accuracy(model.run({name: images}), labels)
         elapsed = time.perf_counter() - start
-        rows = [Row("keras (interpreter)", source.stat().st_size, len(model.graph), accuracy, elapsed)]
+        rows = [Row("keras", source.stat().st_size, len(model.graph), accuracy, elapsed)]
         for target in TARGETS:
             progress(f"converting to {target}")
             rows.append(_row(source, Path(out), target, {name: images}, labels))
@@ -90,15 +102,15 @@ def demonstrate(progress: Callable[[str], None]) -> list[Row]:
 
 
 def _row(source: Path, out: Path, target: str, feed: dict[str, Array], labels: Array) -> Row:
-    format = registry.find(target)
-    path = out / f"digits{format.suffixes[0]}"
+    path = out / f"digits{registry.find(target).suffixes[0]}"
     start = time.perf_counter()
     report = api.convert(source, path, inputs=[feed])
     elapsed = time.perf_counter() - start
-    assert report.verdict is not None
-    executed = report.verdict.level == "executed"
-    results = api.run(path, feed, runtime=target) if executed else api.load(path).run(feed)
-    return Row(target, report.size, report.operators, _accuracy(results, labels), elapsed, report.verdict)
+    accuracy = None
+    if report.verdict is not None and report.verdict.outputs:
+        runtime = "native" if report.verdict.level == "executed" else "interpreter"
+        accuracy = _accuracy(api.run(path, feed, runtime=runtime), labels)
+    return Row(target, report.size, report.operators, accuracy, elapsed, report.verdict)
 
 
 def _accuracy(outputs: dict[str, Array], labels: Array) -> float:

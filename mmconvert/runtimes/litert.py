@@ -59,6 +59,7 @@ class Session:
         self._place = "" if isinstance(model, bytes) else str(model)
         self._interpreter = self._load("BUILTIN" if delegate else "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
         self._inputs, self._outputs = _names(self._interpreter)
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.inputs, self.outputs = list(self._inputs), list(self._outputs)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -68,6 +69,12 @@ class Session:
             UsageError: an input is missing, unknown, or of the wrong type or shape.
             InvalidModelError: an operator failed on these values.
         """
+        self._require(self._interpreter, inputs)
+        shapes = {name: array.shape for name, array in inputs.items()}
+        if shapes != self._shapes or not shapes:
+            self._shapes = {}
+            self._allocate(self._interpreter, shapes)
+            self._shapes = shapes
         self._invoke(self._interpreter, inputs)
         details = {d["index"]: d for d in self._interpreter.get_output_details()}
         return {name: _tensor(self._interpreter, details[i]) for name, i in self._outputs.items()}
@@ -80,6 +87,8 @@ class Session:
             InvalidModelError: an operator failed on these values.
         """
         interpreter = self._load("BUILTIN_WITHOUT_DEFAULT_DELEGATES", keep=True)
+        self._require(interpreter, inputs)
+        self._allocate(interpreter, {name: array.shape for name, array in inputs.items()})
         self._invoke(interpreter, inputs)
         made = {i for op in interpreter._get_ops_details() for i in op["outputs"]}
         details = interpreter.get_tensor_details()
@@ -108,18 +117,23 @@ class Session:
         except (RuntimeError, ValueError) as error:
             raise InvalidModelError(f"LiteRT refuses this file: {_line(error)}", where=self._place) from error
 
-    def _invoke(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
-        self._require(interpreter, inputs)
+    def _allocate(self, interpreter: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         try:
             with _quiet():
-                for name, array in inputs.items():
-                    interpreter.resize_tensor_input(self._inputs[name], array.shape)
+                for name, shape in shapes.items():
+                    interpreter.resize_tensor_input(self._inputs[name], shape)
                 interpreter.allocate_tensors()
-                for name, array in inputs.items():
-                    interpreter.set_tensor(
-                        self._inputs[name], np.ascontiguousarray(array).reshape(array.shape)
-                    )
-                interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise InvalidModelError(
+                f"LiteRT cannot run this file: {_line(error)}", where=self._place
+            ) from error
+
+    def _invoke(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
+        try:
+            for name, array in inputs.items():
+                whole = np.ascontiguousarray(array).reshape(array.shape)
+                interpreter.set_tensor(self._inputs[name], whole)
+            interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise InvalidModelError(f"LiteRT failed: {_line(error)}", where=self._place) from error
 

@@ -64,8 +64,10 @@ def generate(
         extents: values for symbolic extents.
 
     Raises:
-        UsageError: no extents were found that all operators can work on.
+        UsageError: no extents were found that all operators can work on, or the seed is negative.
     """
+    if seed < 0:
+        raise UsageError(f"a seed is not negative, as {seed} is")
     return [_feed(graph, seed + i, _extents(graph, i + 1, extents or {})) for i in range(count)]
 
 

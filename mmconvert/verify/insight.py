@@ -13,7 +13,7 @@ from mmconvert.verify import compare
 from mmconvert.verify.verdict import OutputVerdict
 
 COARSE = 0.0025
-"""When the source's own error is above this share of the output's scale, its budget lets wrong results pass."""
+"""A source whose own error is above this share of the output's scale gives a budget that lets much pass."""
 
 
 def insights(
@@ -36,13 +36,12 @@ def insights(
                 f"the output {name!r} does not depend on the inputs that were tried: "
                 "give typical ones (--inputs) for a verdict that means more"
             )
-    for output in outputs:
-        if output.source_error.maximum > COARSE:
-            notes.append(
-                f"the source's own arithmetic is off by {output.source_error.maximum:.1%} in the output "
-                f"{output.name!r}: on these inputs the verdict says little"
-            )
-    return notes
+    coarse = [o for o in outputs if o.source_error.maximum > COARSE]
+    return notes + [
+        f"the source's own arithmetic is off by {o.source_error.maximum:.1%} in the output {o.name!r}: "
+        "on these inputs the verdict says little"
+        for o in coarse
+    ]
 
 
 def _is_constant(value: Value, arrays: Sequence[Array]) -> bool:

@@ -98,8 +98,8 @@ def judge(
 ) -> Verdict:
     """The verdict on ``target``.
 
-    Where the source's own framework was asked as well, that has to agree with the truth, too: what is wrong may
-    be how mmconvert read the file. Its error then counts as the source's own, beside the interpreter's.
+    Where the source's own framework was asked as well, that has to agree with the truth, too: what is wrong
+    may be how mmconvert read the file. Its error then counts as the source's own, beside the interpreter's.
 
     Args:
         reference: what the target should compute.
@@ -143,7 +143,7 @@ def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float
 def _score(
     observation: Observation, name: str, actual: Array, k: float, *, trusted: bool = False
 ) -> OutputVerdict:
-    """One output on one input; ``trusted`` lets the error of the source's framework count as the source's own."""
+    """One output on one input; ``trusted`` lets the error of the source's framework count as its own."""
     truth, own = observation.truth[name], observation.own[name]
     if own.shape != truth.shape:  # rounding decided how many elements there are
         truth = own

@@ -2,12 +2,13 @@
 
 Names alone would not do: a target fuses operators, renames values and holds them in another layout. So inner
 values are matched by their numbers. A value of the source is *found* when some value of the target is within
-its budget of it, in any layout. The first wrong operator is one whose inputs are all found and whose output is
-not, on a path of values that are not found to an output that is wrong.
+its budget of it, in any layout. The first wrong operator is one whose inputs are all found and whose output
+is not, on a path of values that are not found to an output that is wrong.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,8 +37,8 @@ def first_divergence(graph: Graph, feed: Feed, actual: Mapping[str, Array], k: f
         k: how many times the source's error the target may have.
 
     Returns:
-        The first wrong operator in the source's order; None when every output of the source is somewhere among
-        the values of the target (under another name, say).
+        The first wrong operator in the source's order; None when every output of the source is somewhere
+        among the values of the target (under another name, say).
     """
     own: dict[Value, Array] = {}
     run(graph, feed, trace=lambda node, arrays: own.update(zip(node.outputs, arrays, strict=True)))
@@ -64,6 +65,7 @@ class _Search:
     k: float
     shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     missing: dict[Value, _Missing] = field(default_factory=dict)
+    fixed: set[Value] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._by_size: dict[int, list[tuple[Array, float]]] = {}
@@ -73,22 +75,25 @@ class _Search:
 
     def look(self, node: Node[Op], truths: tuple[Array, ...]) -> None:
         """Looks for what one node makes among the values of the target."""
+        if all(v is None or v.constant is not None or v in self.fixed for v in node.inputs):
+            self.fixed.update(node.outputs)  # does not depend on the input, and may be folded away
         for value, truth in zip(node.outputs, truths, strict=True):
             self.shapes[value] = truth.shape
             own = self.own.pop(value)
-            if own.shape != truth.shape:
-                truth = own
-            allowed = compare.budget(compare.measure(own, truth, own), own.dtype, self.k)
-            arrangements = _arrangements(node, truth, self.shapes)
-            if not self._is_found(truth, own, allowed, arrangements):
-                label = self._label(node, value)
-                error = compare.UNLIKE
-                if label and self.actual[label].size == truth.size:
-                    error = min(
-                        (_error(self.actual[label], truth, own, a) for a in arrangements),
-                        key=lambda e: e.maximum,
-                    )
-                self.missing[value] = _Missing(error, allowed, label)
+            if value not in self.fixed:
+                self._find(node, value, truth if own.shape == truth.shape else own, own)
+
+    def _find(self, node: Node[Op], value: Value, truth: Array, own: Array) -> None:
+        allowed = compare.budget(compare.measure(own, truth, own), own.dtype, self.k)
+        arrangements = _arrangements(node, truth, self.shapes)
+        if self._is_found(truth, own, allowed, arrangements):
+            return
+        label = self._label(node, value)
+        error = compare.UNLIKE
+        if label and self.actual[label].size == truth.size:
+            errors = [_error(self.actual[label], truth, own, a) for a in arrangements]
+            error = min(errors, key=lambda e: e.maximum)
+        self.missing[value] = _Missing(error, allowed, label)
 
     def result(self) -> Divergence | None:
         """The first node whose inputs are found and whose output is not, on the way to a wrong output."""
@@ -152,13 +157,10 @@ def _arrangements(node: Node[Op], truth: Array, shapes: Mapping[Value, tuple[int
 
     A Reshape of a value that the target holds in the other layout gives the same elements in that order.
     """
-    found: list[Arrangement] = [lambda a: a, *_layouts(truth.ndim)]
+    found = [_same, *_layouts(truth.ndim)]
     if is_op(node, Reshape):
         before = shapes.get(node.operand(0), ())
-        if len(before) >= 3:
-            found += [
-                lambda a, move=move: move(a.reshape(before)).reshape(-1) for move in _layouts(len(before))
-            ]
+        found += [functools.partial(_flattened, before, move) for move in _layouts(len(before))]
     return found
 
 
@@ -166,8 +168,20 @@ def _layouts(rank: int) -> list[Arrangement]:
     if rank < 3:
         return []
     pairs = ((Layout.NCHW, Layout.NHWC), (Layout.NHWC, Layout.NCHW))
-    perms = {a.permutation_to(b, rank) for a, b in pairs}
-    return [lambda a, perm=perm: a.transpose(perm) for perm in sorted(perms)]
+    perms = sorted({a.permutation_to(b, rank) for a, b in pairs})
+    return [functools.partial(_moved, perm) for perm in perms]
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def _moved(perm: tuple[int, ...], array: Array) -> Array:
+    return array.transpose(perm)
+
+
+def _flattened(before: tuple[int, ...], move: Arrangement, array: Array) -> Array:
+    return move(array.reshape(before)).reshape(-1)
 
 
 def _norm(array: Array) -> float:

@@ -58,7 +58,7 @@ class Interpreted:
 
 @dataclass(frozen=True)
 class IoPermutations:
-    """How a target's inputs and outputs are permuted against the source's, by name; others are as they were."""
+    """How a target's inputs and outputs are permuted against the source's, by name; others are not."""
 
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -27,6 +27,7 @@ class Extents:
         self._seen: dict[str, tuple[Value, int]] = {}
         self._vectors: dict[tuple[Extent, ...], Value] = {}
         self._atoms: dict[Atom, Value] = {}
+        self._shapes: dict[Value, Value] = {}
 
     def learn(self, value: Value) -> None:
         """Remembers in which axis of which value each unknown extent can be found."""
@@ -102,9 +103,16 @@ class Extents:
         if name not in self._seen:
             raise UnsupportedError(f"the extent {name} is not that of an input")
         value, axis = self._seen[name]
-        shape = self._out.make(tfl.SHAPE, (value,), TensorType(dtypes.I32, (value.type.rank,)), out_type=2)
+        shape = self._shape(value)
         begin, size = self._out.integers([axis]), self._out.integers([1])
         return self._out.make(tfl.SLICE, (shape, begin, size), TensorType(dtypes.I32, (1,)))
+
+    def _shape(self, value: Value) -> Value:
+        if value not in self._shapes:
+            vector = TensorType(dtypes.I32, (value.type.rank,))
+            kind = tfl.TENSOR_TYPES[dtypes.I32]
+            self._shapes[value] = self._out.make(tfl.SHAPE, (value,), vector, out_type=kind)
+        return self._shapes[value]
 
     def _combine(self, builtin: tfl.Builtin, a: Value, b: Value) -> Value:
         return self._out.make(builtin, (a, b), TensorType(dtypes.I32, (1,)))

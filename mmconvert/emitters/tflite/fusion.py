@@ -20,9 +20,12 @@ from mmconvert.ir.ops import (
     MaxPool,
     Mul,
     Relu,
+    Reshape,
+    Squeeze,
     Sub,
     Transpose,
 )
+from mmconvert.ir.ops.reduce import Reduce
 from mmconvert.ir.types import Layout
 
 
@@ -56,6 +59,9 @@ def plan(graph: Graph) -> Plan:
         if is_op(node, MatMul) and (transpose := _adjoint(node)) is not None:
             found.adjoints[node] = transpose.operand(0)
             found.absorbed.add(transpose)
+        if isinstance(node.op, Reduce) and (reshape := _dropping(node)) is not None:
+            found.tails[node] = Tail(reshape.output)
+            found.absorbed.add(reshape)
         if node in found.absorbed or not _takes_activation(node):
             continue
         absorbed: list[Node[Op]] = []
@@ -84,6 +90,16 @@ def _takes_activation(node: Node[Op]) -> bool:
         return False
     # A dilated pool is written as several operators.
     return not isinstance(node.op, MaxPool | AveragePool) or all(d == 1 for d in node.op.dilations)
+
+
+def _dropping(node: Node[Op]) -> Node[Op] | None:
+    """What does nothing but drop the axes that a reduction has kept."""
+    following = _only_user(node.output)
+    if not isinstance(node.op, Reduce) or not node.op.keepdims or not is_op(following, Reshape, Squeeze):
+        return None
+    kept = enumerate(node.output.type.shape)
+    dropped = tuple(e for a, e in kept if a not in node.op.axes)
+    return following if following.output.type.shape == dropped else None
 
 
 def is_dense(node: Node[Op]) -> bool:

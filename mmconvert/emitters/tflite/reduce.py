@@ -7,7 +7,6 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.writer import Writer, tensor_type
-from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import (
@@ -42,30 +41,36 @@ Reduction = ReduceSum | ReduceMean | ReduceMax | ReduceMin | ReduceProd | Reduce
 
 @rule(*_REDUCTIONS)
 def reduction(node: Node[Reduction], out: Writer) -> None:
-    op, x = node.op, node.operand(0)
+    op, x, y = node.op, node.operand(0), out.tail(node).output
     if not op.axes:
-        out.copy(x, node.output)
+        out.copy(x, y)
         return
     axes = out.integers(sorted(op.axes))
-    out(_REDUCTIONS[type(op)], (x, axes), node.output, keep_dims=op.keepdims)
+    out(_REDUCTIONS[type(op)], (x, axes), y, keep_dims=y.type.rank == x.type.rank)
 
 
 @rule(ArgMax, ArgMin)
 def extreme(node: Node[ArgMax | ArgMin], out: Writer) -> None:
+    """The first one; the last one is the first of the reversed tensor."""
     op, x, y = node.op, node.operand(0), node.output
     if op.select_last:
-        raise UnsupportedError("TFLite finds the first extreme element, not the last")
+        x = out.make(tfl.REVERSE_V2, (x, out.integers((op.axis,))), x.type)
     dtype = op.dtype if op.dtype in (dtypes.I32, dtypes.I64) else dtypes.I32
     shape = tuple(e for a, e in enumerate(x.type.shape) if a != op.axis)
-    found = y if (dtype, shape) == (y.type.dtype, y.type.shape) else Value(TensorType(dtype, shape))
+    direct = (dtype, shape) == (y.type.dtype, y.type.shape) and not op.select_last
+    found = y if direct else Value(TensorType(dtype, shape))
     out(
         tfl.ARG_MAX if isinstance(op, ArgMax) else tfl.ARG_MIN,
         (x, out.constant(op.axis, dtypes.I32)),
         found,
         output_type=tensor_type(dtype),
     )
-    if found is not y:
-        out.reshape_into(out.cast(found, y.type.dtype), y)
+    if direct:
+        return
+    if op.select_last:
+        last = out.cast(out.extents.scalar(x.type.shape[op.axis] - 1), dtype)
+        found = out.make(tfl.SUB, (last, found), found.type)
+    out.reshape_into(out.cast(found, y.type.dtype), y)
 
 
 @rule(TopK)

@@ -16,6 +16,7 @@ from mmconvert.emitters.tflite import (
     pool,
     reduce,
     resize,
+    scatter,
     shape,
 )
 from mmconvert.rules import Rules
@@ -34,5 +35,6 @@ RULES = Rules.merge(
     pool.rule,
     reduce.rule,
     resize.rule,
+    scatter.rule,
     shape.rule,
 )

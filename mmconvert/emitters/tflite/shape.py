@@ -143,4 +143,7 @@ def fill(node: Node[Fill], out: Writer) -> None:
 
 @rule(Range)
 def range_(node: Node[Range], out: Writer) -> None:
-    out(tfl.RANGE, node.inputs, node.output)
+    if node.op.size == 0:  # the kernel insists on a limit beyond the start
+        out(tfl.FILL, (out.integers((0,)), node.operand(0)), node.output)
+    else:
+        out(tfl.RANGE, node.inputs, node.output)

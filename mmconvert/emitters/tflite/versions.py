@@ -84,7 +84,8 @@ def _conv_2d(inputs: Types, outputs: Types, options: Options) -> int:
     x, weight = inputs[0], inputs[1]
     assert x is not None
     assert weight is not None
-    if x.shape[-1] != weight.shape[-1]:
+    channels, seen = x.shape[-1], weight.shape[-1]
+    if isinstance(channels, int) and channels != seen:
         return 6
     return {dtypes.I8: 3, dtypes.I16: 4}.get(x.dtype, 1)
 

@@ -242,9 +242,9 @@ def glu(b: Builder, x: Value, axis: int = -1) -> Value:
 def sparsemax(b: Builder, x: Value, axis: int = -1) -> Value:
     """max(x - tau, 0) after Martins and Astudillo (2016), as far as Keras follows them.
 
-    Of the values in descending order those are kept with ``value > (cumulated sum - 1) / number``; tau is then
-    ``(sum of the kept - 1) / number of the kept``. Keras adds up the cumulated sums of the kept values instead,
-    on every backend, and that is what its users trained with.
+    Of the values in descending order those are kept with ``value > (cumulated sum - 1) / number``; tau is
+    then ``(sum of the kept - 1) / number of the kept``. Keras adds up the cumulated sums of the kept values
+    instead, on every backend, and that is what its users trained with.
     """
     axis = x.type.axis(axis)
     extent = x.type.shape[axis]

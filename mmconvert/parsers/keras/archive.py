@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmconvert.errors import InvalidModelError, UnsupportedError
-from mmconvert.parsers.keras.region import Region, map_file, map_path
+from mmconvert.parsers.keras.mapping import map_file, map_path
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
@@ -49,12 +49,12 @@ class Archive:
     Attributes:
         config: the text of `config.json`.
         metadata: the text of `metadata.json`.
-        weights: the HDF5 file with the weights.
+        weights: the bytes of the HDF5 file with the weights.
     """
 
     config: bytes
     metadata: bytes
-    weights: Region
+    weights: memoryview
 
 
 def is_archive(path: Path) -> bool:
@@ -76,13 +76,13 @@ def read_archive(path: Path) -> Archive:
     """
     whole = map_path(path)
     try:
-        with zipfile.ZipFile(Region(whole)) as archive:
+        with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
             weights = members.get(WEIGHTS)
             if weights is None:
                 raise _no_weights(members, str(path))
             texts = [_text(archive, members, name, str(path)) for name in (CONFIG, METADATA)]
-            return Archive(texts[0], texts[1], Region(_weights(archive, weights, whole, str(path))))
+            return Archive(texts[0], texts[1], _weights(archive, weights, whole, str(path)))
     except _BROKEN as error:
         raise InvalidModelError(f"the archive is damaged: {error}", where=str(path)) from error
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmconvert.errors import InvalidModelError, Problem, UnsupportedError, UsageError
+from mmconvert.errors import InvalidModelError, MMConvertError, Problem, UnsupportedError, UsageError
 from mmconvert.ir.model import Metadata, Module
 from mmconvert.parsers.keras.archive import is_archive, read_archive
 from mmconvert.parsers.keras.convert import Converter, all_layers
-from mmconvert.parsers.keras.hdf5 import Group, H5File
-from mmconvert.parsers.keras.region import Region, map_path
+from mmconvert.parsers.keras.hdf5 import Group, open_file
+from mmconvert.parsers.keras.mapping import map_path
 from mmconvert.parsers.keras.source import NETWORKS, Record, decode, network, record
 from mmconvert.parsers.keras.table import RULES
 from mmconvert.parsers.keras.weights import ArchiveWeights, LegacyWeights, Weights
@@ -21,10 +21,10 @@ _WHOLE_MODEL = "save the whole model with model.save(), or give its architecture
 def is_keras(path: Path) -> bool:
     """True when the HDF5 file ``path`` was written by Keras: a model, or the weights of one."""
     try:
-        with H5File(Region(map_path(path)), str(path)) as root:
-            marks = (root.attribute(name) for name in ("model_config", "layer_names", "layer_names0"))
-            return any(mark is not None for mark in marks) or _is_weights(root)
-    except (InvalidModelError, UsageError):
+        root = open_file(map_path(path), str(path))
+        marks = (root.texts(name) for name in ("model_config", "layer_names"))
+        return any(mark is not None for mark in marks) or _is_weights(root)
+    except MMConvertError:
         return False
 
 
@@ -38,25 +38,22 @@ def read(path: Path, architecture: Path | None) -> Module:
     """
     if is_archive(path):
         return _read_archive(path)
-    with H5File(Region(map_path(path)), str(path)) as root:
-        if architecture is not None:
-            config = decode(map_path(architecture).tobytes(), str(architecture))
-            version = config.get("keras_version") if isinstance(config, dict) else None
-        else:
-            text = root.text("model_config")
-            if text is None:
-                raise UsageError("the file holds weights without a model", where=str(path), hint=_WHOLE_MODEL)
-            config, version = decode(text, str(path)), root.text("keras_version")
-        model = _model(config, str(path))
-        assert model.network is not None
-        weights: Weights
-        if _is_weights(root):
-            version = version or "3"
-            weights = ArchiveWeights(root, all_layers(model.network))
-        else:
-            weights = LegacyWeights(root.group("model_weights") or root)
-            version = version or (root.group("model_weights") or root).text("keras_version")
-        return _convert(model, weights, version, path)
+    root = open_file(map_path(path), str(path))
+    inner = root.group("model_weights") or root
+    version = inner.text("keras_version")
+    if architecture is not None:
+        config = decode(map_path(architecture).tobytes(), str(architecture))
+        version = version or (config.get("keras_version") if isinstance(config, dict) else None)
+    else:
+        text = root.text("model_config")
+        if text is None:
+            raise UsageError("the file holds weights without a model", where=str(path), hint=_WHOLE_MODEL)
+        config, version = decode(text, str(path)), root.text("keras_version") or version
+    model = _model(config, str(path))
+    assert model.network is not None
+    if _is_weights(root):
+        return _convert(model, ArchiveWeights(root, all_layers(model.network)), version or "3", path)
+    return _convert(model, LegacyWeights(inner), version, path)
 
 
 def _read_archive(path: Path) -> Module:
@@ -64,9 +61,9 @@ def _read_archive(path: Path) -> Module:
     metadata = decode(archive.metadata, str(path))
     model = _model(decode(archive.config, str(path)), str(path))
     assert model.network is not None
-    with H5File(archive.weights, str(path)) as root:
-        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-        return _convert(model, ArchiveWeights(root, all_layers(model.network)), version, path)
+    weights = ArchiveWeights(open_file(archive.weights, str(path)), all_layers(model.network))
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return _convert(model, weights, version, path)
 
 
 def _is_weights(root: Group) -> bool:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmconvert.version import VERSION as __version__
+from mmconvert.version import VERSION
 
 if TYPE_CHECKING:
     from mmconvert.api import Model, Report, convert, load, run, save, verify
     from mmconvert.errors import MMConvertError
+
+__version__ = VERSION
 
 __all__ = ["MMConvertError", "Model", "Report", "__version__", "convert", "load", "run", "save", "verify"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import require_file
@@ -108,7 +108,7 @@ def formats() -> tuple[Format, ...]:
     """
     from importlib.metadata import entry_points  # twenty milliseconds that most commands do not need
 
-    added: dict[str, dict[str, str]] = {}
+    added: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         for point in entry_points(group=f"mmconvert.{kind}s"):
             added.setdefault(point.name, {})[kind] = point.value

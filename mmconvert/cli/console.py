@@ -94,7 +94,7 @@ def _show_outputs(title: str, outputs: Sequence[OutputVerdict]) -> None:
 
 
 class Progress:
-    """Named steps, shown as a bar on stderr once the work has taken a second; silent when stderr is a file."""
+    """Named steps, shown as a bar once the work has taken a second, and when stderr is a terminal."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._step = total, -1, ""

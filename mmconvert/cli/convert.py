@@ -73,9 +73,9 @@ def convert(
 
     The last line is in the spelling of MMdnn, whose -sf, -in, -iw, -df and -om are understood.
 
-    Exit code 0 says that TARGET is equivalent, or that it was written and that nothing on this machine can run
-    it: then the words are "not verified (not executed)". Where TARGET runs and is not equivalent, it is written
-    all the same, and the exit code is 1.
+    Exit code 0 says that TARGET is equivalent, or that it was written and that nothing on this machine can
+    run it: then the words are "not verified (not executed)". Where TARGET runs and is not equivalent, it is
+    written all the same, and the exit code is 1.
     """
     source, target = _paths(source, target, weights, output)
     from mmconvert import api

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -14,6 +15,7 @@ from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
 from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.kernels.workers import single_threaded_blas
 from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import Array
 from mmconvert.tensors import Tensor
@@ -34,6 +36,7 @@ class Step:
     reads: tuple[int, ...]  # -1 for an operand that was left out
     writes: tuple[int, ...]
     frees: tuple[int, ...]
+    overwrites: bool  # whether the first operand's memory may become the output's
 
 
 def run(
@@ -92,8 +95,9 @@ class Session:
         for value, array in zip(self.graph.inputs, arrays, strict=True):
             bindings.bind(value.type, array.shape, value.name)
             live[self._slots[value]] = array
-        for step in self._steps:
-            self._execute(step, live, bindings, trace)
+        with single_threaded_blas():
+            for step in self._steps:
+                self._execute(step, live, bindings, trace)
         return [self._read(self._slots[v], live) for v in self.graph.outputs]  # type: ignore[misc]
 
     def _execute(self, step: Step, live: list[Array | None], bindings: Bindings, trace: Trace | None) -> None:
@@ -101,12 +105,8 @@ class Session:
         op = step.op.bind(bindings.known)
         try:
             with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
-                results = (
-                    op.execute(self._subgraph, *operands)
-                    if isinstance(op, ControlOp)
-                    else op.evaluate(*operands)
-                )
-        except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
+                results = self._evaluate(step, op, operands)
+        except (ArithmeticError, IndexError, MemoryError, TypeError, ValueError) as error:
             raise InvalidModelError(f"{step.op.name} cannot run: {error}", where=step.node.place) from error
         outputs = results if isinstance(results, tuple) else (results,)
         for slot, value, array in zip(step.writes, step.node.outputs, outputs, strict=True):
@@ -116,6 +116,18 @@ class Session:
             trace(step.node, outputs)
         for slot in step.frees:
             live[slot] = None
+
+    def _evaluate(self, step: Step, op: Op, operands: list[Array | None]) -> Any:
+        if isinstance(op, ControlOp):
+            return op.execute(self._subgraph, *operands)
+        if step.overwrites:
+            x = operands[0]
+            # Held by `live`, `operands`, `x` and the call itself: no view, no trace, nobody else can see it.
+            if x is not None and x.flags.owndata and sys.getrefcount(x) <= 4:
+                result = op.evaluate_in_place(*operands)
+                if result is not None:
+                    return result
+        return op.evaluate(*operands)
 
     def _read(self, slot: int, live: list[Array | None]) -> Array | None:
         if slot not in self._constants:
@@ -170,8 +182,17 @@ class Session:
             reads, writes = tuple(map(self._slot, node.inputs)), tuple(map(self._slot, node.outputs))
             unused = [self._slots[v] for v in node.outputs if not v.uses]
             over = dict.fromkeys([s for s in reads if last.get(s) is node and s not in kept] + unused)
-            steps.append(Step(node, _at_precision(node.op, self.precision), reads, writes, tuple(over)))
+            op = _at_precision(node.op, self.precision)
+            steps.append(Step(node, op, reads, writes, tuple(over), self._overwrites(op, reads, over)))
         return steps
+
+    def _overwrites(self, op: Op, reads: tuple[int, ...], over: Container[int]) -> bool:
+        """True when the operator can work in place and its first operand is a dying inner value."""
+        if type(op).evaluate_in_place is Op.evaluate_in_place or not reads:
+            return False
+        first = reads[0]
+        is_input = any(self._slots[v] == first for v in self.graph.inputs)
+        return first in over and reads.count(first) == 1 and not is_input
 
 
 def _at_precision(op: Op, precision: Precision) -> Op:

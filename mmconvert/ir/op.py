@@ -50,6 +50,13 @@ class Op(abc.ABC):
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs, computed in the dtype of the operands."""
 
+    def evaluate_in_place(self, x: Array, *rest: Any) -> Array | None:
+        """``evaluate`` in the memory of the first operand, which nobody needs any more; None to decline.
+
+        The result is the same to the last bit; what is saved is a walk through fresh memory.
+        """
+        return None
+
     def decompose(self, b: Builder, *args: Any, **kwargs: Any) -> Value | tuple[Value, ...] | None:
         """The same computation in simpler operators, or None when there is none for these attributes."""
         return None

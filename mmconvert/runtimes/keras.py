@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
+from mmconvert.files import require_file
+from mmconvert.runtimes.quiet import quiet
 from mmconvert.tensors import Array
 
 NAME = "Keras"
+
+_REFUSALS = (
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+"""What Keras raises for a file that it cannot load; its errors have no base of their own."""
 
 
 def available() -> str | None:
@@ -41,24 +57,28 @@ class Session:
 
     Raises:
         MissingDependencyError: Keras or TensorFlow is not installed.
+        UsageError: there is no such file.
         InvalidModelError: Keras refuses the file.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
         if available() is None:
             raise MissingDependencyError(
-                "Keras and TensorFlow are needed to run a Keras file", hint="pip install 'mmconvert[keras]'"
+                "Keras and TensorFlow are needed to run a Keras file, and are not installed",
+                hint="pip install 'mmconvert[keras]'",
             )
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with contextlib.redirect_stderr(io.StringIO()):
-            import keras
-            import tensorflow as tf
-        with contextlib.suppress(RuntimeError):  # the pool is already running: its size stays
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-        try:
-            self._model = keras.models.load_model(path, compile=False)
-        except (ValueError, TypeError, OSError, KeyError) as error:
-            raise InvalidModelError(f"Keras refuses this file: {error}", where=str(path)) from error
+        require_file(Path(path))
+        self._place = str(path)
+        with quiet():
+            keras, tf = _frameworks()
+            with contextlib.suppress(RuntimeError):  # the pool is already running: its size stays
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+            try:
+                self._model = keras.models.load_model(path, compile=False, safe_mode=True)
+            except _REFUSALS as error:
+                raise InvalidModelError(
+                    f"Keras refuses this file: {_line(error)}", where=self._place
+                ) from error
         self.inputs = [t.name for t in self._model.inputs]
         self.outputs = _unique([t._keras_history.operation.name for t in self._model.outputs])
 
@@ -66,22 +86,56 @@ class Session:
         """The outputs by name.
 
         Raises:
-            UsageError: an input is missing or unknown.
+            UsageError: an input is missing, unknown, or of the wrong shape.
+            InvalidModelError: an operation failed on these values.
         """
-        if set(inputs) != set(self.inputs):
-            raise UsageError(f"the inputs are {', '.join(self.inputs)}, not {', '.join(inputs)}")
-        results = self._model([inputs[n] for n in self.inputs], training=False)
-        arrays = results if isinstance(results, list | tuple) else [results]
-        return dict(zip(self.outputs, (np.asarray(a) for a in arrays), strict=True))
+        results = self._call(self._model, inputs)
+        return dict(zip(self.outputs, results, strict=True))
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The output of every layer, by the layer's name."""
-        import keras
+        """The output of every layer and operation, by its name.
 
-        layers = [layer for layer in self._model.layers if hasattr(layer, "output")]
-        probe = keras.Model(self._model.inputs, [layer.output for layer in layers])
-        results = probe([inputs[n] for n in self.inputs], training=False)
-        return {layer.name: np.asarray(a) for layer, a in zip(layers, results, strict=True)}
+        Raises:
+            UsageError: an input is missing, unknown, or of the wrong shape.
+        """
+        keras, _ = _frameworks()
+        named = list(_tensors(self._model))
+        probe = keras.Model(self._model.inputs, [tensor for _, tensor in named])
+        results = self._call(probe, inputs)
+        return dict(zip(_unique([name for name, _ in named]), results, strict=True))
+
+    def _call(self, model: Any, inputs: Mapping[str, Array]) -> list[Array]:
+        if wrong := sorted(set(inputs) ^ set(self.inputs)):
+            raise UsageError(
+                f"the inputs are {', '.join(self.inputs) or 'none'}; missing or unknown: {', '.join(wrong)}",
+                where=self._place,
+            )
+        keras, tf = _frameworks()
+        try:
+            with quiet():
+                results = model([inputs[n] for n in self.inputs], training=False)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"the inputs do not fit: {_line(error)}", where=self._place) from error
+        except tf.errors.OpError as error:
+            raise InvalidModelError(f"Keras failed: {_line(error)}", where=self._place) from error
+        return [np.asarray(a) for a in keras.tree.flatten(results)]
+
+
+def _frameworks() -> tuple[Any, Any]:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import keras
+    import tensorflow
+
+    return keras, tensorflow
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
+    """Every tensor that an operation of the model makes, with the operation's name, inputs first."""
+    functional = getattr(model, "_functional", None) or model
+    for depth in sorted(functional._nodes_by_depth, reverse=True):
+        for node in functional._nodes_by_depth[depth]:
+            for tensor in node.outputs:
+                yield node.operation.name, tensor
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -92,3 +146,7 @@ def _unique(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         found.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
     return found
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

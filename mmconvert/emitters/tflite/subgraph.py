@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mmconvert import dtypes
@@ -36,35 +38,53 @@ class GraphWriter:
         out = Writer(self.file, fusion.plan(graph), subgraph=self.write, wrap_indices=self.wrap_indices)
         results = _results(graph)
         out.names = dict(zip(results, graph.output_names, strict=True))
-        inputs = [out.input(value) for value in graph.inputs]
+        for value in graph.inputs:
+            with self._collect(f"input {value.name!r}"):
+                out.input(value)
         for node in graph:
             if node not in out.plan.absorbed:
                 self._node(node, out)
-        for source, result in zip(graph.outputs, results, strict=True):
+        for name, source, result in zip(graph.output_names, graph.outputs, results, strict=True):
             if source is not result:
-                out.copy(source, result)
-        outputs = [out.index(value) for value in results]
-        self.file.subgraphs[position] = tfl.SUBGRAPH(
-            tensors=out.tensors, inputs=inputs, outputs=outputs, operators=out.operators, name=graph.name
-        )
-        if signed:
-            names = [value.name for value in graph.inputs]
-            self.file.sign(
-                dict(zip(names, inputs, strict=True)), dict(zip(graph.output_names, outputs, strict=True))
-            )
+                out.scope = name
+                with self._collect(f"output {name!r}"):
+                    out.copy(source, result)
+        if not self.problems:
+            self._finish(graph, out, results, position, signed=signed)
         return position
 
     def _node(self, node: Node[Op], out: Writer) -> None:
         rule = RULES.find(type(node.op))
         out.scope = node.outputs[0].name or node.name or node.op.name
-        try:
+        wide = any(v is not None and v.type.dtype == dtypes.F64 for v in node.inputs)
+        with self._collect(
+            node.place, f"{node.op.name}: ", "convert the model to float32 first" if wide else ""
+        ):
             if rule is None:
                 raise UnsupportedError(f"TFLite has no {node.op.name}")
             rule(node, out)
+
+    @contextmanager
+    def _collect(self, place: str, prefix: str = "", hint: str = "") -> Iterator[None]:
+        try:
+            yield
         except UnsupportedError as error:
-            wide = any(v is not None and v.type.dtype == dtypes.F64 for v in node.inputs)
-            hint = "convert the model to float32 first" if wide else error.hint
-            self.problems.append(Problem(f"{node.op.name}: {error.message}", (node.place,), hint))
+            self.problems.append(Problem(f"{prefix}{error.message}", (place,), hint or error.hint))
+
+    def _finish(
+        self, graph: Graph, out: Writer, results: list[Value], position: int, *, signed: bool
+    ) -> None:
+        ends = [[out.index(value) for value in values] for values in (graph.inputs, results)]
+        self.file.subgraphs[position] = tfl.SUBGRAPH(
+            tensors=out.tensors, inputs=ends[0], outputs=ends[1], operators=out.operators, name=graph.name
+        )
+        if signed:
+            names = [value.name for value in graph.inputs]
+            self.file.sign(
+                dict(zip(names, ends[0], strict=True)),
+                dict(zip(graph.output_names, ends[1], strict=True)),
+                subgraph=position,
+            )
 
 
 def _results(graph: Graph) -> list[Value]:

@@ -76,7 +76,7 @@ class Writer:
         results = [outputs] if isinstance(outputs, Value) else list(outputs)
         narrow = kernels.data_type(builtin, inputs)
         wide = narrow if narrow is None else kernels.carrier(builtin, narrow)
-        if narrow == wide or narrow is None or wide is None:
+        if narrow is None or wide is None or narrow == wide:
             self.emit(builtin, inputs, results, options)
             return
         carried = [
@@ -181,7 +181,7 @@ class Writer:
         shape = result.type.shape
         unknown = [e for e in shape if not isinstance(e, int)]
         if len(unknown) <= 1:
-            new_shape = [e if isinstance(e, int) else -1 for e in shape]
+            new_shape = _numbers(shape, unknown=-1)
             self(tfl.RESHAPE, (value, self.integers(new_shape)), result, new_shape=new_shape)
         elif (added := _positions_of_units(value.type.shape, shape)) is not None:
             self._expand(value, added, result)
@@ -225,10 +225,10 @@ class Writer:
 
     # --- tensors -------------------------------------------------------------------------------------
 
-    def input(self, value: Value) -> int:
-        """The index of the tensor of a graph input."""
+    def input(self, value: Value) -> None:
+        """Gives a graph input its tensor."""
         self.extents.learn(value)
-        return self.index(value)
+        self.index(value)
 
     def index(self, value: Value) -> int:
         """The index of the tensor that stands for ``value``."""
@@ -243,14 +243,12 @@ class Writer:
     def _describe(self, value: Value) -> Table:
         shape = value.type.shape
         return tfl.TENSOR(
-            shape=[e if isinstance(e, int) else 1 for e in shape],
+            shape=_numbers(shape, unknown=1),
             type=tensor_type(value.type.dtype),
             buffer=0 if value.constant is None else self.file.buffer(value.constant),
             name=self._unique(self._name(value)),
             has_rank=True,
-            shape_signature=None
-            if value.type.is_static
-            else [e if isinstance(e, int) else -1 for e in shape],
+            shape_signature=None if value.type.is_static else _numbers(shape, unknown=-1),
         )
 
     def _name(self, value: Value) -> str:
@@ -287,6 +285,10 @@ def known(extents: Iterable[Extent], what: str) -> tuple[int, ...]:
             raise UnsupportedError(f"TFLite needs to know {what} beforehand, and {extent} is not known")
         numbers.append(extent)
     return tuple(numbers)
+
+
+def _numbers(shape: Shape, unknown: int) -> list[int]:
+    return [e if isinstance(e, int) else unknown for e in shape]
 
 
 def _positions_of_units(small: Shape, large: Shape) -> tuple[int, ...] | None:

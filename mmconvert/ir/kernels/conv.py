@@ -8,10 +8,11 @@ A contiguous weight of a dtype that BLAS knows is reshaped to a matrix and never
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from mmconvert.ir.kernels import workers
 from mmconvert.ir.kernels.depthwise import depthwise
 from mmconvert.ir.kernels.elementwise import add_to_rows
 from mmconvert.ir.kernels.multiply import multiply, working_dtype
@@ -29,6 +30,7 @@ from mmconvert.ir.kernels.windows import (
 )
 
 _SCRATCH = 1 << 22  # bytes of unrolled windows at a time: large for BLAS, small beside a model
+_MANY = 512  # positions from which on they are shared out among threads
 
 
 def convolve(
@@ -91,15 +93,15 @@ def _rows(x: Array, weight: Array, bias: Array | None, windows: Windows, groups:
     matrix = weight.reshape(groups, kept // groups, depth).transpose(0, 2, 1).astype(dtype, copy=False)
     flat = y.reshape(-1, kept)
     grouped = flat.reshape(-1, groups, kept // groups).transpose(1, 0, 2)
-    limit = _positions(x, windows, dtype.itemsize * depth * groups)
-    stop = 0
-    for tile in tiles(y.shape[:-1], limit):
-        start, stop = stop, stop + math.prod(shape_of(tile))
+    limit = _shared(_positions(x, windows, dtype.itemsize * depth * groups), len(flat))
+
+    def block(tile: Tile, start: int, stop: int) -> None:
         unrolled = _unrolled_rows(x, windows, tile, groups).astype(dtype, copy=False)
         multiply(unrolled, matrix, out=grouped[:, start:stop])
-        del unrolled  # before the next one is made
         if bias is not None:
             add_to_rows(flat[start:stop], bias)
+
+    workers.each(lambda piece: block(*piece), _runs(tiles(y.shape[:-1], limit)))
 
 
 def _unrolled_rows(x: Array, windows: Windows, tile: Tile, groups: int) -> Array:
@@ -131,17 +133,18 @@ def _columns(x: Array, weight: Array, bias: Array | None, windows: Windows, grou
     matrix = weight.reshape(groups, kept // groups, depth).astype(dtype, copy=False)
     flat = y.reshape(len(y), kept, -1)
     grouped = y.reshape(len(y), groups, kept // groups, -1)
-    limit = _positions(x, windows, dtype.itemsize * depth * groups)
-    stop = 0
-    for tile in tiles((len(y), *y.shape[2:]), limit):
-        batch = tile[0]
-        start = stop % flat.shape[-1]
-        stop = start + math.prod(shape_of(tile[1:]))
+    positions = len(y) * flat.shape[-1]
+    limit = _shared(_positions(x, windows, dtype.itemsize * depth * groups), positions)
+
+    def block(tile: Tile, first: int, last: int) -> None:
+        batch, start = tile[0], first % flat.shape[-1]
+        stop = start + (last - first) // (batch.stop - batch.start)
         unrolled = _unrolled_columns(x, windows, (batch, slice(0, x.shape[1]), *tile[1:]), groups)
         multiply(matrix, unrolled.astype(dtype, copy=False), out=grouped[batch, :, :, start:stop])
-        del unrolled  # before the next one is made
         if bias is not None:
             flat[batch, :, start:stop] += bias[:, None]
+
+    workers.each(lambda piece: block(*piece), _runs(tiles((len(y), *y.shape[2:]), limit)))
 
 
 def _unrolled_columns(x: Array, windows: Windows, tile: Tile, groups: int) -> Array:
@@ -150,10 +153,27 @@ def _unrolled_columns(x: Array, windows: Windows, tile: Tile, groups: int) -> Ar
     return _separate(view, windows).reshape(len(view), groups, -1, math.prod(shape_of(tile[2:])))
 
 
+def _shared(limit: int, positions: int) -> int:
+    """A limit that leaves a block for every thread, unless there are too few positions for that.
+
+    Few positions means many channels: ``multiply`` then shares out those.
+    """
+    return limit if positions < _MANY else min(limit, -(-positions // workers.count()))
+
+
+def _runs(cut: Iterable[Tile]) -> list[tuple[Tile, int, int]]:
+    """Each tile with the run of positions that it is, in row-major order."""
+    runs, stop = [], 0
+    for tile in cut:
+        start, stop = stop, stop + math.prod(shape_of(tile))
+        runs.append((tile, start, stop))
+    return runs
+
+
 def _positions(x: Array, windows: Windows, nbytes: int) -> int:
     """How many output positions to unroll at a time, at `nbytes` each; all where `x` serves as it is."""
     untouched = _single(windows) and all(w.stride == 1 and w.before == w.after == 0 for w in windows)
-    return x.size if untouched and x.flags.c_contiguous else _SCRATCH // max(1, nbytes)
+    return x.size if untouched and x.flags.c_contiguous else _SCRATCH // workers.count() // max(1, nbytes)
 
 
 def _separate(view: Array, windows: Windows) -> Array:

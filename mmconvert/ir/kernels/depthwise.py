@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from mmconvert.ir.kernels import workers
 from mmconvert.ir.kernels.elementwise import add_to_rows
-from mmconvert.ir.kernels.windows import Array, Windows, padded, shape_of, sliding, tiles
+from mmconvert.ir.kernels.windows import Array, Tile, Windows, padded, shape_of, sliding, tiles
 
 _SCRATCH = 1 << 19  # bytes of input under a block, or of repeated taps: both stay in the L2 cache
 _LONG = 512  # channels from which on they alone make inner loops long enough
@@ -32,21 +33,26 @@ def depthwise(x: Array, taps: Array, bias: Array | None, windows: Windows, y: Ar
     dtype = np.dtype(np.float32) if narrow else y.dtype
     taps = np.ascontiguousarray(taps, dtype)
     nbytes = dtype.itemsize * kept * math.prod(window.stride for window in windows)
-    wide: Array | None = None
-    for tile in tiles(y.shape[:-1], _SCRATCH // max(1, nbytes)):
+    cut = list(tiles(y.shape[:-1], _SCRATCH // max(1, nbytes)))
+    width = shape_of(cut[0])[-1]
+    wide = np.tile(taps, width) if _mergeable(taps, windows, width) else None
+
+    def fill(tile: Tile) -> None:
         block = np.ascontiguousarray(padded(x, windows, tile), dtype)
         if kept != x.shape[-1]:
             block = np.repeat(block, kept // x.shape[-1], axis=-1)
         view = sliding(block, windows, tile, channels_last=True)
         done = np.empty((*shape_of(tile), kept), dtype)
-        if _mergeable(taps, windows, width := done.shape[-2]):
-            wide = np.tile(taps, width) if wide is None else wide
-            _sweep(_merged(view, len(windows)), wide[..., : width * kept], done.reshape(*done.shape[:-2], -1))
+        if wide is not None:
+            merged = wide[..., : done.shape[-2] * kept]
+            _sweep(_merged(view, len(windows)), merged, done.reshape(*done.shape[:-2], -1))
         else:
             _sweep(view, taps, done)
         if bias is not None:
             add_to_rows(done.reshape(-1, kept), bias)
         y[tile] = done
+
+    workers.each(fill, cut)
 
 
 def _sweep(view: Array, taps: Array, out: Array) -> None:

@@ -6,15 +6,43 @@ import math
 
 import numpy as np
 
+from mmconvert.ir.kernels import workers
 from mmconvert.ir.kernels.windows import Array
 
 _CHUNK = 1 << 18  # bytes that stay in the L2 cache from one operation to the next
+_SHARED = 1 << 20  # bytes from which on an array is shared out among threads
 _LONG = 2048  # elements beside which starting an inner loop costs nothing
 
 
 def relu(x: Array, out: Array | None = None) -> Array:
     """`max(x, 0)`, NaN where `x` is NaN; `np.maximum` would take three times as long with a scalar."""
-    return np.clip(x, 0, np.inf, out=out) if x.dtype.kind == "f" else np.maximum(x, x.dtype.type(0), out=out)
+    if x.dtype.kind != "f":
+        return np.maximum(x, x.dtype.type(0), out=out)
+    return clip(x, 0.0, np.inf, out)
+
+
+def clip(x: Array, low: float, high: float, out: Array | None = None) -> Array:
+    """`min(max(x, low), high)` of floats, large arrays in several threads.
+
+    Args:
+        x: any shape, floating point.
+        low: lower bound, -inf for none.
+        high: upper bound, inf for none.
+        out: where to write, `x` for in place; by default a new array.
+    """
+    bounds = x.dtype.type(low), x.dtype.type(high)
+    if x.nbytes < _SHARED or not x.flags.c_contiguous or (out is not None and not out.flags.c_contiguous):
+        return np.clip(x, *bounds, out=out)
+    out = np.empty_like(x) if out is None else out
+    source, target = x.reshape(-1), out.reshape(-1)
+    workers.each(lambda part: np.clip(source[part], *bounds, out=target[part]), _parts(x.size))
+    return out
+
+
+def _parts(size: int) -> list[slice]:
+    """A run of elements for each thread."""
+    step = -(-size // workers.count())
+    return [slice(start, start + step) for start in range(0, size, step)]
 
 
 def affine(x: Array, scale: Array, shift: Array, axis: int, out: Array | None = None) -> Array:
@@ -46,11 +74,14 @@ def affine(x: Array, scale: Array, shift: Array, axis: int, out: Array | None = 
         factor, addend = np.tile(scale, before)[:, None], np.tile(shift, before)[:, None]
     written = out.reshape(rows.shape)
     step = max(1, _CHUNK // (rows.shape[1] * out.itemsize))
-    for start in range(0, len(rows), step):
+
+    def fill(start: int) -> None:
         part = slice(start, start + step)
         along = slice(None) if axis == x.ndim - 1 else part
         np.multiply(rows[part], factor[along], out=written[part])
         np.add(written[part], addend[along], out=written[part])
+
+    workers.each(fill, range(0, len(rows), step))
     return out
 
 

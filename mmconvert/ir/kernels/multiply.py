@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from mmconvert.ir.kernels import workers
 from mmconvert.ir.kernels.windows import Array
 
 _EXACT = 2**53  # every integer below is a float64
+_WORTH = 1 << 20  # multiplications below which threads cost more than they save
 
 
 def working_dtype(a: Array, b: Array, depth: int) -> np.dtype[Any]:
@@ -31,7 +33,18 @@ def _magnitude(a: Array) -> int:
 
 def multiply(a: Array, b: Array, out: Array) -> None:
     """`out = a @ b`, computed in the dtype of `a` and `b`, rounded to that of `out`."""
-    if a.dtype == out.dtype:
-        np.matmul(a, b, out=out)
-    else:
+    if a.dtype != out.dtype:
         np.copyto(out, np.matmul(a, b), casting="unsafe")
+    elif workers.inside() or a.shape[-2] * b.shape[-2] * b.shape[-1] < _WORTH:
+        np.matmul(a, b, out=out)
+    elif a.shape[-2] > b.shape[-1]:
+        workers.each(lambda rows: np.matmul(a[..., rows, :], b, out=out[..., rows, :]), _cuts(a.shape[-2]))
+    else:
+        workers.each(lambda columns: np.matmul(a, b[..., columns], out=out[..., columns]), _cuts(b.shape[-1]))
+
+
+def _cuts(extent: int) -> list[slice]:
+    """One slice for each thread, cut where vector registers begin."""
+    step = -(-extent // workers.count())
+    step += -step % 16
+    return [slice(start, min(start + step, extent)) for start in range(0, extent, step)]

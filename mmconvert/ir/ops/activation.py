@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class Relu(Elementwise):
 
     def evaluate(self, x: Array) -> Array:
         return np.asarray(elementwise.relu(x))
+
+    def evaluate_in_place(self, x: Array, *rest: Any) -> Array | None:
+        return elementwise.relu(x, out=x)
 
     def decompose(self, b: Builder, x: Value) -> Value:
         return b(Max(), x, 0)
@@ -102,8 +106,14 @@ class Clip(Elementwise):
         low, high = self.bounds(x.dtype)
         if low is None and high is None:
             return x
+        if x.dtype.kind == "f":
+            return elementwise.clip(x, *_limits(low, high))
         clipped = np.clip(x, _scalar(low, x.dtype), _scalar(high, x.dtype))
         return np.asarray(clipped, dtype=x.dtype)  # numpy computes types that are not its own in wider ones
+
+    def evaluate_in_place(self, x: Array, *rest: Any) -> Array | None:
+        low, high = self.bounds(x.dtype)
+        return elementwise.clip(x, *_limits(low, high), out=x) if x.dtype.kind == "f" else None
 
     def decompose(self, b: Builder, x: Value) -> Value:
         low, high = self.bounds(x.type.dtype)
@@ -127,6 +137,10 @@ def _whole(bound: float | None, lowest: int, highest: int) -> int | None:
     if bound is None or math.isnan(bound):
         return None
     return int(min(max(bound, lowest), highest))
+
+
+def _limits(low: float | None, high: float | None) -> tuple[float, float]:
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 def _scalar(bound: float | None, dtype: DType) -> Array | None:

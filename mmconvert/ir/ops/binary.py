@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,12 @@ class Binary(Elementwise):
     def evaluate(self, a: Array, b: Array) -> Array:
         # numpy computes types that are not its own, such as four-bit integers, in wider ones.
         return np.asarray(self._f(a, b), dtype=a.dtype)
+
+    def evaluate_in_place(self, x: Array, *rest: Any) -> Array | None:
+        (b,) = rest
+        fits = type(self).evaluate is Binary.evaluate and b.ndim <= x.ndim and x.dtype.kind in "fiu"
+        fits = fits and all(m in (1, n) for n, m in zip(reversed(x.shape), reversed(b.shape), strict=False))
+        return np.asarray(self._f(x, b, out=x)) if fits else None
 
 
 @operator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -40,10 +41,18 @@ class BatchNorm(Op):
         return x
 
     def evaluate(self, x: Array, scale: Array, bias: Array, mean: Array, variance: Array) -> Array:
+        factor, shift = self._folded(scale, bias, mean, variance)
+        return elementwise.affine(widen(x), factor, shift, self.axis).astype(x.dtype, copy=False)
+
+    def evaluate_in_place(self, x: Array, *rest: Any) -> Array | None:
+        factor, shift = self._folded(*rest)
+        fits = np.result_type(x, factor, shift) == x.dtype
+        return elementwise.affine(x, factor, shift, self.axis, out=x) if fits else None
+
+    def _folded(self, scale: Array, bias: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
         scale, bias, mean, variance = (widen(v) for v in (scale, bias, mean, variance))
         factor = scale / np.sqrt(variance + self.epsilon)
-        y = elementwise.affine(widen(x), factor, bias - mean * factor, self.axis)
-        return y.astype(x.dtype, copy=False)
+        return factor, bias - mean * factor
 
     def decompose(
         self, b: Builder, x: Value, scale: Value, bias: Value, mean: Value, variance: Value

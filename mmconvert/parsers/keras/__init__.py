@@ -39,5 +39,6 @@ def load(path: Path, *, network: Path | None = None) -> Module:
 
     try:
         return read(path, network)
-    except RecursionError as error:
-        raise InvalidModelError("the config is nested too deeply", where=str(path)) from error
+    except (RecursionError, ArithmeticError, ValueError, MemoryError) as error:
+        # A config that is valid JSON may still hold numbers that no model has, or be nested beyond reason.
+        raise InvalidModelError(f"the model is damaged: {error}", where=str(path)) from error

@@ -20,7 +20,7 @@ from mmconvert.parsers.keras.source import NETWORKS, Call, Network, Record, Ref,
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.rules import Rules
 
-MAX_CALLS = 200_000
+MAX_CALLS = 50_000
 """Calls of layers, those inside shared models counted each time: a small file can describe very many."""
 
 # Layers that leave the conversion of their inputs to themselves.

@@ -15,6 +15,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import Cast
 from mmconvert.ir.types import Layout
+from mmconvert.parsers.keras.promotion import Scalar
 from mmconvert.parsers.keras.source import Record, element_type, leaves
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.tensors import Array, Tensor
@@ -130,20 +131,31 @@ class KerasLayer:
             return self.args[position]
         return self.kwargs.get(name, self.record.settings.get(name, default))
 
-    def tensor(self, position: int, name: str) -> Value:
-        """An argument of an operation that has to be a tensor; numbers and arrays become constants.
+    def operand(self, position: int, name: str) -> Value | Scalar | Array:
+        """An argument of an operation that is a tensor, an array or a number.
 
         Raises:
             InvalidModelError: it is missing or is something else.
         """
         value = self.argument(position, name)
+        if isinstance(value, Value | np.ndarray | bool | float):
+            return value
+        if isinstance(value, int) and abs(value) < MAX_INTEGER:
+            return value
+        raise self.invalid(f"argument {name} is neither a tensor nor a number")
+
+    def tensor(self, position: int, name: str) -> Value:
+        """An argument of an operation as a value of the graph.
+
+        Raises:
+            InvalidModelError: it is missing or is something else.
+        """
+        value = self.operand(position, name)
         if isinstance(value, Value):
             return value
-        if isinstance(value, bool | int | float | np.ndarray):
-            return self.b.constant(
-                np.asarray(value, None if isinstance(value, np.ndarray) else _SCALARS[type(value)])
-            )
-        raise self.invalid(f"argument {name} is not a tensor")
+        if isinstance(value, np.ndarray):
+            return self.b.constant(value)
+        return self.b.constant(value, _SCALARS[type(value)])
 
     def unmasked(self) -> None:
         """Refuses inputs that carry a mask, for layers that would compute something else with one.

@@ -162,13 +162,13 @@ def is_inf(layer: KerasLayer, b: Builder) -> Value:
 
 @rule(*(f"ops.{name}" for name in _BINARY))
 def binary(layer: KerasLayer, b: Builder) -> Value:
-    left, right = operands(b, layer.argument(0, "x1"), layer.argument(1, "x2"))
+    left, right = operands(b, layer.operand(0, "x1"), layer.operand(1, "x2"))
     return b(_BINARY[layer.kind], left, right)
 
 
 @rule("ops.Divide", "ops.TrueDivide")
 def divide(layer: KerasLayer, b: Builder) -> Value:
-    left, right = operands(b, layer.argument(0, "x1"), layer.argument(1, "x2"))
+    left, right = operands(b, layer.operand(0, "x1"), layer.operand(1, "x2"))
     return b(Div(), floating(b, left), floating(b, right))
 
 
@@ -186,13 +186,13 @@ def logical_not(layer: KerasLayer, b: Builder) -> Value:
 @rule("ops.Where")
 def where(layer: KerasLayer, b: Builder) -> Value:
     condition = layer.cast(layer.tensor(0, "condition"), dtypes.BOOL)
-    left, right = operands(b, layer.argument(1, "x1"), layer.argument(2, "x2"))
+    left, right = operands(b, layer.operand(1, "x1"), layer.operand(2, "x2"))
     return b(Where(), condition, left, right)
 
 
 @rule("ops.Clip")
 def clip(layer: KerasLayer, b: Builder) -> Value:
-    low, high = layer.argument(1, "x_min"), layer.argument(2, "x_max")
+    low, high = layer.operand(1, "x_min"), layer.operand(2, "x_max")
     x, least, most = operands(b, layer.tensor(0, "x"), low, high)
     if isinstance(low, int | float) and isinstance(high, int | float):
         return b(Clip(low=float(low), high=float(high)), x)
@@ -201,7 +201,7 @@ def clip(layer: KerasLayer, b: Builder) -> Value:
 
 @rule("ops.Matmul")
 def matmul(layer: KerasLayer, b: Builder) -> Value:
-    left, right = operands(b, layer.argument(0, "x1"), layer.argument(1, "x2"))
+    left, right = operands(b, layer.operand(0, "x1"), layer.operand(1, "x2"))
     return b(MatMul(), left, right)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
+from mmconvert.errors import InvalidModelError
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import Cast
@@ -50,7 +51,10 @@ def floating(b: Builder, x: Value) -> Value:
 
 def _converted(b: Builder, value: Value | Scalar, dtype: DType) -> Value:
     if not isinstance(value, Value):
-        return b.constant(value, dtype)
+        try:
+            return b.constant(value, dtype)
+        except OverflowError as error:
+            raise InvalidModelError(f"{value} is not in the range of {dtype}", where=str(b.origin)) from error
     if value.type.dtype == dtype:
         return value
     if value.constant is not None:

@@ -129,15 +129,14 @@ _PAD_MODES: dict[str, PadMode] = {
 @rule("ops.Pad")
 def pad(layer: KerasLayer, b: Builder) -> Value:
     x = layer.tensor(0, "x")
-    value = layer.argument(1, "constant_values")
+    value = 0 if layer.argument(1, "constant_values") is None else layer.operand(1, "constant_values")
     mode = layer.string("mode", "constant")
     if mode not in _PAD_MODES:
         raise layer.refuse(f"mode {mode!r}")
-    if not isinstance(value, int | float | None):
+    if not isinstance(value, int | float):
         raise layer.refuse("padding with a tensor")
-    return b(
-        Pad(pads=layer.pairs("pad_width", x.type.rank), mode=_PAD_MODES[mode], value=float(value or 0)), x
-    )
+    pads = layer.pairs("pad_width", x.type.rank)
+    return b(Pad(pads=pads, mode=_PAD_MODES[mode], value=float(value)), x)
 
 
 @rule("ops.Tile")

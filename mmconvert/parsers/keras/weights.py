@@ -117,11 +117,11 @@ def _variable(path: str) -> str:
 
 
 def _own(layer: Record, paths: list[str], where: str) -> list[str]:
-    """Those of ``paths`` that are variables of ``layer``: those that agree longest with its place."""
+    """Those of ``paths`` that are variables of ``layer``: those that agree best with its place."""
     trail = "/".join(layer.trail).split("/")
     scores = {path: _agreement(path.split("/")[:-1], trail) for path in paths}
-    best = max(scores.values(), default=0)
-    if best == 0:
+    best = max(scores.values(), default=(0, 0))
+    if best[0] == 0:
         # The names may be anything where the group belongs to the layer alone.
         return paths if len(layer.trail) == 1 else []
     own = [path for path in paths if scores[path] == best]
@@ -132,10 +132,11 @@ def _own(layer: Record, paths: list[str], where: str) -> list[str]:
     return own
 
 
-def _agreement(path: Sequence[str], trail: Sequence[str]) -> int:
+def _agreement(path: Sequence[str], trail: Sequence[str]) -> tuple[int, int]:
+    """How many names agree from the end on; and, the fewer the better, how many in front of them do not."""
     count = 0
     for left, right in zip(reversed(path), reversed(trail), strict=False):
         if left != right:
             break
         count += 1
-    return count
+    return count, count - len(path)

@@ -98,17 +98,18 @@ def _moved(op: Op, perm: Perm) -> Op:
     return cast(Op, dataclasses.replace(cast(Any, op), axes=axes))
 
 
-@rule(Elementwise)
+@rule(Elementwise)  # type: ignore[type-abstract]
 def elementwise(node: Node[Op], perm: Perm) -> Op | None:
     return node.op
 
 
-@rule(AlongAxis, Cumulative, TopK, Concat, Split, BatchNorm, LRN, LpNormalization, L2Normalization)
+@rule(AlongAxis, Cumulative)  # type: ignore[type-abstract]
+@rule(TopK, Concat, Split, BatchNorm, LRN, LpNormalization, L2Normalization)
 def along_axis(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm)
 
 
-@rule(Reduce, ArgExtremum)
+@rule(Reduce, ArgExtremum)  # type: ignore[type-abstract]
 def reduction(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm) if cast(Any, node.op).keepdims else None
 

@@ -26,13 +26,13 @@ from mmconvert.lowering import lower
 from mmconvert.passes.layout.assign import IoLayout
 from mmconvert.passes.outcome import Outcome
 from mmconvert.registry import Format
-from mmconvert.verify import inputs as feeds
-from mmconvert.verify import sides
-from mmconvert.verify.compare import K
-from mmconvert.verify.inputs import Feed
-from mmconvert.verify.judge import Progress, Reference, judge, observe
-from mmconvert.verify.sides import IoPermutations, Side
-from mmconvert.verify.verdict import Verdict
+from mmconvert.verification import inputs as feeds
+from mmconvert.verification import sides
+from mmconvert.verification.compare import K
+from mmconvert.verification.inputs import Feed
+from mmconvert.verification.judge import Progress, Reference, judge, observe
+from mmconvert.verification.sides import IoPermutations, Side
+from mmconvert.verification.verdict import Verdict
 
 AnyPath = str | os.PathLike[str]
 
@@ -353,8 +353,7 @@ def _write(
         watch=lambda name, _, outcome: report.passes.append((name, outcome)),
         **own,
     )
-    emitter.write(module, path, **own)
-    report.operators = len(module.graph)
+    report.operators = emitter.write(module, path, **own)
     report.size = _size(path)
     return IoPermutations(*moved)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from mmconvert.verify.verdict import OutputVerdict, Verdict
+    from mmconvert.verification.verdict import OutputVerdict, Verdict
 
 PATIENCE = 1.0
 """Seconds that work may take before a progress bar appears."""

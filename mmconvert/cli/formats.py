@@ -38,7 +38,7 @@ def formats(as_json: bool) -> None:
 
 def _row(format: Format) -> dict[str, Any]:
     from mmconvert import registry
-    from mmconvert.verify.sides import version_of
+    from mmconvert.verification.sides import version_of
 
     version = version_of(format)
     runtime = None if version is None else f"{registry.load_module(format.runtime).NAME} {version}"

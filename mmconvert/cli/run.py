@@ -41,7 +41,7 @@ def run(
     from mmconvert import api
     from mmconvert.cli import arrays
     from mmconvert.files import require_writable
-    from mmconvert.verify.inputs import generate
+    from mmconvert.verification.inputs import generate
 
     if output is not None:
         require_writable(output)

@@ -18,7 +18,7 @@ import numpy as np
 
 from mmconvert import api, registry
 from mmconvert.ir.types import Array
-from mmconvert.verify.verdict import Verdict
+from mmconvert.verification.verdict import Verdict
 
 TARGETS = ("onnx", "tflite")
 

@@ -124,7 +124,7 @@ class Session:
             x = operands[0]
             # Held by `live`, `operands`, `x` and the call itself: no view, no trace, nobody else can see it.
             if x is not None and x.flags.owndata and sys.getrefcount(x) <= 4:
-                result = op.evaluate_in_place(*operands)
+                result = op.evaluate_in_place(x, *operands[1:])
                 if result is not None:
                     return result
         return op.evaluate(*operands)

@@ -62,6 +62,8 @@ def _decompose(graph: Graph, node: Node[Op]) -> list[Node[Op]] | None:
     results = result if isinstance(result, tuple) else (result,)
     for old, new in zip(node.outputs, results, strict=True):
         name = old.name
+        if new.producer is not None and (new.type.dtype, new.type.rank) == (old.type.dtype, old.type.rank):
+            new.type = old.type  # the operator itself knows its extents better than its parts do
         graph.replace_uses(old, new)
         new.name = name or new.name
     made, made_last = [], node._previous

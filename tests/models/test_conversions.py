@@ -11,7 +11,7 @@ import pytest
 import mmconvert
 from benchmarks.operators import of_tflite
 from mmconvert import api
-from mmconvert.verify.inputs import Feed, generate
+from mmconvert.verification.inputs import Feed, generate
 from tests.models import zoo
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]

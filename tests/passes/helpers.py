@@ -10,7 +10,7 @@ from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.text import parse_graph, random_weights
 from mmconvert.passes.outcome import Outcome, Pass
-from mmconvert.verify.inputs import generate
+from mmconvert.verification.inputs import generate
 
 
 def graph_of(text: str) -> Graph:

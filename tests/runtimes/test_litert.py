@@ -139,7 +139,8 @@ def test_it_is_missing(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
 
 def test_it_is_silent(model: Path) -> None:
     code = (
-        "import sys, numpy as np; from mmconvert.runtimes.litert import Session; session = Session(sys.argv[1]);"
+        "import sys, numpy as np; from mmconvert.runtimes.litert import Session;"
+        "session = Session(sys.argv[1]);"
         "session.run({'first': np.zeros((2, 3), np.float32), 'second': np.zeros(3, np.float32)})"
     )
     done = subprocess.run(

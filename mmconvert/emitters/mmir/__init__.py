@@ -11,10 +11,14 @@ SUFFIXES = (".mmir",)
 TARGET_LAYOUT = None
 
 
-def write(module: Module, path: Path) -> None:
+def write(module: Module, path: Path) -> int:
     """Writes the folder ``path``.
+
+    Returns:
+        How many operators the graph has.
 
     Raises:
         UsageError: it cannot be written.
     """
     store.save(module, path)
+    return len(module.graph)

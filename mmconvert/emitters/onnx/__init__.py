@@ -21,7 +21,7 @@ DEFAULT_OPSET = 17
 """What is written unless asked otherwise: the newest opset that runtimes and vendors' tools all read."""
 
 
-def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> None:
+def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> int:
     """Writes a model, atomically; the same model gives the same bytes.
 
     A file above 2 GB, which protobuf cannot read, gets its weights beside it in ``<name>.data``.
@@ -31,6 +31,9 @@ def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> None:
         path: the file to write.
         opset: the version of the ONNX operators, from 13 to the newest of the installed onnx package.
 
+    Returns:
+        How many operators the file has.
+
     Raises:
         UsageError: the opset cannot be written, or the file cannot.
         UnsupportedError: operators are not expressible at this opset; all of them are listed.
@@ -38,4 +41,4 @@ def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> None:
     """
     from mmconvert.emitters.onnx import model  # protobuf is loaded when it is needed
 
-    model.write(module, path, opset=opset)
+    return model.write(module, path, opset=opset)

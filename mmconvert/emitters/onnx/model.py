@@ -14,7 +14,7 @@ from mmconvert.ir.model import Module
 from mmconvert.version import VERSION
 
 
-def write(module: Module, path: Path, *, opset: int, limit: int = wire.LIMIT) -> None:
+def write(module: Module, path: Path, *, opset: int, limit: int = wire.LIMIT) -> int:
     """Writes ``module`` to ``path``; see the package."""
     schema.check_opset(opset)
     out = Writer(RULES, opset)
@@ -33,3 +33,4 @@ def write(module: Module, path: Path, *, opset: int, limit: int = wire.LIMIT) ->
     for key, value in module.metadata.properties.items():
         model.metadata_props.append(StringStringEntryProto(key=key, value=value))
     wire.write(model, list(out.weights.values()), path, limit=limit)
+    return len(graph.node)

@@ -26,8 +26,11 @@ _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""
 
 
-def write(module: Module, path: Path) -> None:
+def write(module: Module, path: Path) -> int:
     """Writes a model to ``path``, whole or not at all; weights are read one at a time while it is written.
+
+    Returns:
+        How many operators the file has.
 
     Raises:
         UnsupportedError: something cannot be expressed in TFLite; all of it is listed.
@@ -42,3 +45,4 @@ def write(module: Module, path: Path) -> None:
         )
     with atomic_write(path) as stream:
         file.save(stream)
+    return sum(len(subgraph.values["operators"]) for subgraph in file.subgraphs)

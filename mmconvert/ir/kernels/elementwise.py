@@ -17,7 +17,7 @@ _LONG = 2048  # elements beside which starting an inner loop costs nothing
 def relu(x: Array, out: Array | None = None) -> Array:
     """`max(x, 0)`, NaN where `x` is NaN; `np.maximum` would take three times as long with a scalar."""
     if x.dtype.kind != "f":
-        return np.maximum(x, x.dtype.type(0), out=out)
+        return np.asarray(np.maximum(x, x.dtype.type(0), out=out))
     return clip(x, 0.0, np.inf, out)
 
 
@@ -32,7 +32,7 @@ def clip(x: Array, low: float, high: float, out: Array | None = None) -> Array:
     """
     bounds = x.dtype.type(low), x.dtype.type(high)
     if x.nbytes < _SHARED or not x.flags.c_contiguous or (out is not None and not out.flags.c_contiguous):
-        return np.clip(x, *bounds, out=out)
+        return np.asarray(np.clip(x, *bounds, out=out))
     out = np.empty_like(x) if out is None else out
     source, target = x.reshape(-1), out.reshape(-1)
     workers.each(lambda part: np.clip(source[part], *bounds, out=target[part]), _parts(x.size))

@@ -46,9 +46,8 @@ def _runs(axes: tuple[int, ...]) -> list[tuple[int, int]]:
 def _reduce_run(f: np.ufunc, x: Array, first: int, stop: int, *, keepdims: bool) -> Array:
     count = math.prod(x.shape[first:stop])
     if count == 0 and f in (np.maximum, np.minimum):
-        return np.asarray(
-            f.reduce(x, axis=tuple(range(first, stop)), keepdims=keepdims, initial=_bound(f, x.dtype))
-        )
+        least = f.reduce(x, axis=tuple(range(first, stop)), initial=_bound(f, x.dtype), keepdims=True)
+        return np.asarray(least if keepdims else np.squeeze(least, tuple(range(first, stop))))
     if x.dtype.kind != "f" or stop == x.ndim or count < _FEW:
         return np.asarray(f.reduce(x, axis=tuple(range(first, stop)), dtype=x.dtype, keepdims=keepdims))
     outer, inner = x.shape[:first], x.shape[stop:]

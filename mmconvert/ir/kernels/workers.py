@@ -31,7 +31,7 @@ def count() -> int:
     return max(1, min(cores, int(asked))) if asked.isdigit() else cores
 
 
-def each(function: Callable[[T], None], blocks: Sequence[T]) -> None:
+def each(function: Callable[[T], object], blocks: Sequence[T]) -> None:
     """Calls ``function`` for every block, in several threads; an error in one is raised here.
 
     Blocks must be independent. Called from within a block, it stays in that block's thread.
@@ -64,7 +64,7 @@ def single_threaded_blas() -> Iterator[None]:
         yield
 
 
-def _share(function: Callable[[Any], None], blocks: Sequence[Any]) -> None:
+def _share(function: Callable[[Any], object], blocks: Sequence[Any]) -> None:
     _state.inside = True
     try:
         for block in blocks:

@@ -9,8 +9,8 @@ import numpy as np
 from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Array
-from mmconvert.verify import compare
-from mmconvert.verify.verdict import OutputVerdict
+from mmconvert.verification import compare
+from mmconvert.verification.verdict import OutputVerdict
 
 COARSE = 0.0025
 """A source whose own error is above this share of the output's scale gives a budget that lets much pass."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.text import parse_graph, random_weights
 from mmconvert.ir.types import Array
-from mmconvert.verify.sides import Interpreted, Side
+from mmconvert.verification.sides import Interpreted, Side
 
 
 def graph_of(text: str) -> Graph:

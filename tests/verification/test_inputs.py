@@ -6,8 +6,8 @@ import pytest
 
 from mmconvert.errors import UsageError
 from mmconvert.interpreter import run
-from mmconvert.verify.inputs import fit, generate
-from tests.verify.graphs import MLP, graph_of
+from mmconvert.verification.inputs import fit, generate
+from tests.verification.graphs import MLP, graph_of
 
 
 def embedding(index: str = "i64[n,5]", cast: str = "") -> str:

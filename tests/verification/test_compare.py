@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from mmconvert import dtypes
 from mmconvert.ir.types import Array
-from mmconvert.verify.compare import FLOAT64, GAP, LARGE, NONE, Error, budget, floor, measure
+from mmconvert.verification.compare import FLOAT64, GAP, LARGE, NONE, Error, budget, floor, measure
 
 EPSILON = 2.0**-23
 

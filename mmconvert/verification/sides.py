@@ -13,7 +13,7 @@ from mmconvert.interpreter import Precision, Session
 from mmconvert.ir.graph import Graph, Node
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array
-from mmconvert.verify.verdict import Level
+from mmconvert.verification.verdict import Level
 
 
 class Runnable(Protocol):

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
-from mmconvert.ir.graph import Graph
-from mmconvert.ir.types import Array
-from mmconvert.verify import compare
-from mmconvert.verify.inputs import Feed
-from mmconvert.verify.insight import insights
-from mmconvert.verify.localize import first_divergence
-from mmconvert.verify.sides import Side, interpreted
-from mmconvert.verify.verdict import OutputVerdict, Verdict
+from mmconvert.ir.graph import Graph, Value
+from mmconvert.ir.types import Array, DType
+from mmconvert.verification import compare
+from mmconvert.verification.inputs import Feed
+from mmconvert.verification.insight import insights
+from mmconvert.verification.localize import first_divergence
+from mmconvert.verification.saturation import logarithm, saturates
+from mmconvert.verification.sides import Side, interpreted
+from mmconvert.verification.verdict import OutputVerdict, Verdict
 
 Progress = Callable[[str], None]
 """Is told what is being done, in a few words, whenever that changes."""
@@ -107,11 +108,12 @@ def judge(
         k: how many times the source's error the target may have.
         progress: is told what runs.
     """
-    observations = reference.observations
+    graph, observations = reference.graph, reference.observations
+    ends = list(zip(graph.output_names, graph.outputs, strict=True))
     verdict = Verdict(target.level, reference.source, target.description, inputs=len(observations))
     verdict.notes += reference.notes
     witnessed = [
-        [_score(o, n, o.witness[n], k) for n in o.truth] for o in observations if o.witness is not None
+        [_score(o, v, n, o.witness[n], k) for n, v in ends] for o in observations if o.witness is not None
     ]
     verdict.source_outputs = _summarise(witnessed)
     scores: list[list[OutputVerdict]] = []
@@ -119,15 +121,16 @@ def judge(
         for o in observations:
             progress(f"running the target in {target.description}")
             actual = _run(target, o.feed, o.truth, verdict.notes)
-            scores.append([_score(o, n, actual[n], k, trusted=verdict.source_agrees) for n in o.truth])
+            trusted = verdict.source_agrees
+            scores.append([_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends])
     except (InvalidModelError, UnsupportedError, UsageError) as error:
         verdict.failure = str(error)
     verdict.outputs = _summarise(scores)
-    verdict.notes += insights(reference.graph, [o.truth for o in observations], verdict.outputs)
+    verdict.notes += insights(graph, [o.truth for o in observations], verdict.outputs)
     if not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_over(o) for o in scores[i]))
-        _localize(verdict, reference.graph, target, observations[worst].feed, k)
+        _localize(verdict, graph, target, observations[worst].feed, k)
     return verdict
 
 
@@ -137,20 +140,30 @@ def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float
     except MMConvertError as error:
         verdict.notes.append(f"the first wrong operator was not looked for: {error.message}")
         return
-    verdict.first_divergence = first_divergence(graph, feed, actual, k)
+    wrong = [o.name for o in verdict.outputs if not o.passed]
+    verdict.first_divergence = first_divergence(graph, feed, actual, k, wrong)
 
 
 def _score(
-    observation: Observation, name: str, actual: Array, k: float, *, trusted: bool = False
+    observation: Observation, value: Value, name: str, actual: Array, k: float, *, trusted: bool = False
 ) -> OutputVerdict:
     """One output on one input; ``trusted`` lets the error of the source's framework count as its own."""
     truth, own = observation.truth[name], observation.own[name]
     if own.shape != truth.shape:  # rounding decided how many elements there are
         truth = own
-    own_error = compare.measure(own, truth, own)
-    if trusted and observation.witness is not None:
-        own_error = own_error.worst(compare.measure(observation.witness[name], truth, own))
-    allowed = compare.budget(own_error, own.dtype, k)
+    witness = observation.witness[name] if trusted and observation.witness is not None else own
+    score = _compare(name, actual, truth, own, witness, k)
+    if not score.passed or not saturates(value):
+        return score
+    logs = [logarithm(array, own.dtype) for array in (actual, truth, own, witness)]
+    return max(score, _compare(name, *logs, k, own.dtype), key=_over)
+
+
+def _compare(
+    name: str, actual: Array, truth: Array, own: Array, witness: Array, k: float, dtype: DType | None = None
+) -> OutputVerdict:
+    own_error = compare.measure(own, truth, own).worst(compare.measure(witness, truth, own))
+    allowed = compare.budget(own_error, dtype or own.dtype, k)
     error = compare.measure(actual, truth, own)
     return OutputVerdict(name, error, own_error, allowed, error.within(allowed))
 

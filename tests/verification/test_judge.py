@@ -10,11 +10,11 @@ import pytest
 from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.types import Array
-from mmconvert.verify.inputs import generate
-from mmconvert.verify.judge import judge, observe
-from mmconvert.verify.sides import IoPermutations, Side, interpreted
-from mmconvert.verify.verdict import Verdict
-from tests.verify.graphs import MLP, altered, graph_of
+from mmconvert.verification.inputs import generate
+from mmconvert.verification.judge import judge, observe
+from mmconvert.verification.sides import IoPermutations, Side, interpreted
+from mmconvert.verification.verdict import Verdict
+from tests.verification.graphs import MLP, altered, graph_of
 
 Change = Callable[[Array], Array]
 

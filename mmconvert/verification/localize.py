@@ -9,7 +9,7 @@ is not, on a path of values that are not found to an output that is wrong.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,15 +19,17 @@ from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Reshape
 from mmconvert.ir.types import Array, Layout
-from mmconvert.verify import compare
-from mmconvert.verify.compare import Error
-from mmconvert.verify.inputs import Feed
-from mmconvert.verify.verdict import Divergence
+from mmconvert.verification import compare
+from mmconvert.verification.compare import Error
+from mmconvert.verification.inputs import Feed
+from mmconvert.verification.verdict import Divergence
 
 Arrangement = Callable[[Array], Array]
 
 
-def first_divergence(graph: Graph, feed: Feed, actual: Mapping[str, Array], k: float) -> Divergence | None:
+def first_divergence(
+    graph: Graph, feed: Feed, actual: Mapping[str, Array], k: float, wrong: Collection[str] = ()
+) -> Divergence | None:
     """Looks for the first wrong operator.
 
     Args:
@@ -35,6 +37,7 @@ def first_divergence(graph: Graph, feed: Feed, actual: Mapping[str, Array], k: f
         feed: an input on which the target is wrong.
         actual: the values of the target on that input, inner ones included, by name.
         k: how many times the source's error the target may have.
+        wrong: the names of outputs that are known to be wrong, though they may look right (see ``saturation``).
 
     Returns:
         The first wrong operator in the source's order; None when every output of the source is somewhere
@@ -42,7 +45,7 @@ def first_divergence(graph: Graph, feed: Feed, actual: Mapping[str, Array], k: f
     """
     own: dict[Value, Array] = {}
     run(graph, feed, trace=lambda node, arrays: own.update(zip(node.outputs, arrays, strict=True)))
-    search = _Search(graph, actual, own, k)
+    search = _Search(graph, actual, own, k, frozenset(wrong))
     search.shapes.update({v: feed[v.name].shape for v in graph.inputs})
     run(graph, feed, precision="float64", trace=search.look)
     return search.result()
@@ -63,6 +66,7 @@ class _Search:
     actual: Mapping[str, Array]
     own: dict[Value, Array]
     k: float
+    wrong: frozenset[str]
     shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     missing: dict[Value, _Missing] = field(default_factory=dict)
     fixed: set[Value] = field(default_factory=set)
@@ -86,9 +90,11 @@ class _Search:
     def _find(self, node: Node[Op], value: Value, truth: Array, own: Array) -> None:
         allowed = compare.budget(compare.measure(own, truth, own), own.dtype, self.k)
         arrangements = _arrangements(node, truth, self.shapes)
-        if self._is_found(truth, own, allowed, arrangements):
-            return
         label = self._label(node, value)
+        if self._is_found(truth, own, allowed, arrangements) and not self._only_looks_right(
+            value, truth, own, allowed
+        ):
+            return
         error = compare.UNLIKE
         if label and self.actual[label].size == truth.size:
             errors = [_error(self.actual[label], truth, own, a) for a in arrangements]
@@ -112,6 +118,12 @@ class _Search:
             if any(_error(array, truth, own, a).within(allowed) for a in arrangements):
                 return True
         return False
+
+    def _only_looks_right(self, value: Value, truth: Array, own: Array, allowed: Error) -> bool:
+        name = self._outputs.get(value, "")
+        if name not in self.wrong:
+            return False
+        return name not in self.actual or compare.measure(self.actual[name], truth, own).within(allowed)
 
     def _label(self, node: Node[Op], value: Value) -> str:
         """What the target calls a value, if it kept a name of the source."""

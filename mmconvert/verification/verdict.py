@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mmconvert.verify.compare import Error
+from mmconvert.verification.compare import Error
 
 Level = Literal["executed", "simulated", "read back", "structure only", "not executed"]
 """How the target was judged. Only the first three can pass."""

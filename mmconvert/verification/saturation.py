@@ -1,0 +1,37 @@
+"""Outputs that hide what goes into them: a probability near 0 or 1 hardly moves when its logit is wrong.
+
+On noise a classifier is often certain, so that all its outputs but one are tiny beside that one. The error of
+such an output is judged a second time in its logarithm, where the tiny ones count as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from mmconvert.ir import ops
+from mmconvert.ir.graph import Value
+from mmconvert.ir.types import Array, DType
+
+_SATURATE = (ops.Sigmoid, ops.Softmax)
+_MOVES = (ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
+
+TINY = 1e-30
+"""Probabilities below this count as this: runtimes flush to zero somewhere below it."""
+
+
+def saturates(value: Value) -> bool:
+    """True for the outputs of Softmax and Sigmoid, also after they were moved about."""
+    node = value.producer
+    while node is not None and isinstance(node.op, _MOVES):
+        node = node.operand(0).producer
+    return node is not None and isinstance(node.op, _SATURATE)
+
+
+def logarithm(probabilities: Array, dtype: DType) -> Array:
+    """The logarithm in float64; ``dtype`` says what the smallest numbers are that are still exact."""
+    info: Any = ml_dtypes.finfo
+    least = max(TINY, 2.0 * float(info(dtype).smallest_normal) / float(info(dtype).eps))
+    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), least)))

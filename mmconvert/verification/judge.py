@@ -117,10 +117,11 @@ def judge(
     ]
     verdict.source_outputs = _summarise(witnessed)
     scores: list[list[OutputVerdict]] = []
+    results: list[Mapping[str, Array]] = []
     try:
         for o in observations:
             progress(f"running the target in {target.description}")
-            actual = _run(target, o.feed, o.truth, verdict.notes)
+            results.append(actual := _run(target, o.feed, o.truth, verdict.notes))
             trusted = verdict.source_agrees
             scores.append([_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends])
     except (InvalidModelError, UnsupportedError, UsageError) as error:
@@ -130,17 +131,19 @@ def judge(
     if not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_over(o) for o in scores[i]))
-        _localize(verdict, graph, target, observations[worst].feed, k)
+        _localize(verdict, graph, target, observations[worst].feed, results[worst], k)
     return verdict
 
 
-def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float) -> None:
+def _localize(
+    verdict: Verdict, graph: Graph, target: Side, feed: Feed, ends: Mapping[str, Array], k: float
+) -> None:
     try:
         actual = target.intermediates(_fed(feed, target, []))
     except MMConvertError as error:
         verdict.notes.append(f"the first wrong operator was not looked for: {error.message}")
         return
-    wrong = [o.name for o in verdict.outputs if not o.passed]
+    wrong = {o.name: ends[o.name] for o in verdict.outputs if not o.passed}
     verdict.first_divergence = first_divergence(graph, feed, actual, k, wrong)
 
 
@@ -155,13 +158,14 @@ def _score(
     score = _compare(name, actual, truth, own, witness, k)
     if not score.passed or not saturates(value):
         return score
-    logs = [logarithm(array, own.dtype) for array in (actual, truth, own, witness)]
-    return max(score, _compare(name, *logs, k, own.dtype), key=_over)
+    a, t, o, w = (logarithm(array, own.dtype) for array in (actual, truth, own, witness))
+    return max(score, _compare(name, a, t, o, w, k, own.dtype), key=_over)
 
 
 def _compare(
     name: str, actual: Array, truth: Array, own: Array, witness: Array, k: float, dtype: DType | None = None
 ) -> OutputVerdict:
+    """``dtype`` is that of the output, where the arrays are something else than the output itself."""
     own_error = compare.measure(own, truth, own).worst(compare.measure(witness, truth, own))
     allowed = compare.budget(own_error, dtype or own.dtype, k)
     error = compare.measure(actual, truth, own)

@@ -9,8 +9,9 @@ is not, on a path of values that are not found to an output that is wrong.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -28,7 +29,11 @@ Arrangement = Callable[[Array], Array]
 
 
 def first_divergence(
-    graph: Graph, feed: Feed, actual: Mapping[str, Array], k: float, wrong: Collection[str] = ()
+    graph: Graph,
+    feed: Feed,
+    actual: Mapping[str, Array],
+    k: float,
+    wrong: Mapping[str, Array] = MappingProxyType({}),
 ) -> Divergence | None:
     """Looks for the first wrong operator.
 
@@ -37,7 +42,8 @@ def first_divergence(
         feed: an input on which the target is wrong.
         actual: the values of the target on that input, inner ones included, by name.
         k: how many times the source's error the target may have.
-        wrong: the names of outputs that are known to be wrong, though they may look right (see ``saturation``).
+        wrong: the target's outputs that are known to be wrong, by their names in the source; they may look
+            right (see ``saturation``).
 
     Returns:
         The first wrong operator in the source's order; None when every output of the source is somewhere
@@ -45,7 +51,7 @@ def first_divergence(
     """
     own: dict[Value, Array] = {}
     run(graph, feed, trace=lambda node, arrays: own.update(zip(node.outputs, arrays, strict=True)))
-    search = _Search(graph, actual, own, k, frozenset(wrong))
+    search = _Search(graph, actual, own, k, wrong)
     search.shapes.update({v: feed[v.name].shape for v in graph.inputs})
     run(graph, feed, precision="float64", trace=search.look)
     return search.result()
@@ -66,7 +72,7 @@ class _Search:
     actual: Mapping[str, Array]
     own: dict[Value, Array]
     k: float
-    wrong: frozenset[str]
+    wrong: Mapping[str, Array]
     shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     missing: dict[Value, _Missing] = field(default_factory=dict)
     fixed: set[Value] = field(default_factory=set)
@@ -121,9 +127,7 @@ class _Search:
 
     def _only_looks_right(self, value: Value, truth: Array, own: Array, allowed: Error) -> bool:
         name = self._outputs.get(value, "")
-        if name not in self.wrong:
-            return False
-        return name not in self.actual or compare.measure(self.actual[name], truth, own).within(allowed)
+        return name in self.wrong and compare.measure(self.wrong[name], truth, own).within(allowed)
 
     def _label(self, node: Node[Op], value: Value) -> str:
         """What the target calls a value, if it kept a name of the source."""

@@ -18,13 +18,12 @@ from mmconvert.verification.verdict import Divergence, Verdict
 from tests.verification.graphs import MLP, altered, graph_of
 
 
-def corrupt(path: Path, node_type: str, which: int, input: int, factor: float = 1.5) -> None:
-    """Scales one element of a weight of the emitted file."""
+def corrupt(path: Path, node_type: str, which: int, input: int, factor: float = 1.01) -> None:
+    """Scales a weight of the emitted file."""
     model = onnx.load(path)
     node = [n for n in model.graph.node if n.op_type == node_type][which]
     weight = next(w for w in model.graph.initializer if w.name == node.input[input])
-    values = onnx.numpy_helper.to_array(weight).copy()
-    values.flat[np.argmax(np.abs(values))] *= factor
+    values = onnx.numpy_helper.to_array(weight) * np.float32(factor)
     weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
     onnx.save(model, path)
 
@@ -125,7 +124,9 @@ def test_a_wrong_operator(right: str, wrong: str, operator: str) -> None:
 
 
 def test_values_under_other_names() -> None:
-    wrong = MLP.replace('-> "act"', '-> "something"').replace('-> "hidden"', '-> ""').replace("axis=1", "axis=0")
+    wrong = (
+        MLP.replace('-> "act"', '-> "something"').replace('-> "hidden"', '-> ""').replace("axis=1", "axis=0")
+    )
     found = divergence(graph_of(MLP), graph_of(wrong))
     assert found is not None
     assert found.operator == "Softmax"
@@ -203,7 +204,9 @@ def test_where_the_target_shows_nothing_inside() -> None:
 
 
 def test_json(samples: Path) -> None:
-    verdict = Verdict("executed", first_divergence=divergence(graph_of(MLP), graph_of(MLP.replace("axis=1", "axis=0"))))
+    verdict = Verdict(
+        "executed", first_divergence=divergence(graph_of(MLP), graph_of(MLP.replace("axis=1", "axis=0")))
+    )
     found = verdict.to_json()["first_divergence"]
     assert found["operator"] == "Softmax"
     assert found["attributes"] == "Softmax {axis=1}"

@@ -118,10 +118,15 @@ class Converter:
             done[layer.name, index] = self._call(layer, call, done)
         return [self._value(ref, done) for ref in network.outputs]
 
-    def _input(self, layer: Record, given: Value | None) -> tuple[Value, ...]:
+    def _input(self, layer: Record, given: Value | None) -> tuple[Value, ...] | None:
         settings = layer.settings
-        if settings.get("sparse") or settings.get("ragged"):
-            self._problems.append(Problem("sparse and ragged inputs", (layer.place,)))
+        for what, found in (
+            ("sparse and ragged inputs", settings.get("sparse") or settings.get("ragged")),
+            ("inputs of text", settings.get("dtype") == "string"),
+        ):
+            if found:
+                self._problems.append(Problem(what, (layer.place,)))
+                return None
         dtype = compute_type(settings.get("dtype"), layer.place)
         if given is not None:
             with self._b.at(self._origin(layer)):
@@ -144,10 +149,8 @@ class Converter:
             raise InvalidModelError(f"the model has more than {MAX_CALLS} calls of layers", where=self._file)
         rule = self._rules.find(layer.rule_key, self._version)
         if layer.is_custom or (rule is None and layer.network is None):
-            name = layer.registered or layer.kind
-            self._problems.append(
-                Problem(name if layer.is_custom else layer.kind, (layer.place,), hint_for(layer))
-            )
+            name = layer.registered or f"{layer.module}.{layer.kind}" if layer.is_custom else layer.kind
+            self._problems.append(Problem(name, (layer.place,), hint_for(layer)))
             return None
         values = {ref: self._value(ref, done) for ref in call.refs()}
         if any(value is None for value in values.values()):

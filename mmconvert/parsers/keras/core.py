@@ -90,7 +90,6 @@ def identity(layer: KerasLayer, b: Builder) -> Value:
 
 @rule(*_AUGMENTATION)
 def augmentation(layer: KerasLayer, b: Builder) -> Value:
-    """Random changes of images are made in training only; what is left is the conversion to floats."""
+    """Random changes of images are made in training only."""
     layer.ignore(*layer.record.settings)
-    x = layer.input()
-    return b(Identity(), x) if x.type.dtype == layer.dtype else b(Cast(to=layer.dtype), x)
+    return b(Identity(), layer.floats(layer.input()))

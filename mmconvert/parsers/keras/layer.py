@@ -166,6 +166,18 @@ class KerasLayer:
         if any(mask is not None for mask in self.masks):
             raise self.refuse("masked inputs", "set mask_zero=False in the Embedding, and save again")
 
+    def floats(self, x: Value) -> Value:
+        """``x``, when it holds floats: what Keras makes of integers differs from layer to layer.
+
+        Raises:
+            UnsupportedError: it does not.
+        """
+        if not dtypes.is_float(x.type.dtype):
+            raise self.refuse(
+                "integers", "convert them to floats in front of the layer, with Rescaling for one"
+            )
+        return x
+
     def extent(self, x: Value, axis: int) -> int:
         """A known extent of ``x``.
 

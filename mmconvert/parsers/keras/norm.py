@@ -34,9 +34,9 @@ EPSILON = 1e-7
 """``keras.config.epsilon()``."""
 
 
-@rule("BatchNormalization")
+@rule("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
 def batch_normalization(layer: KerasLayer, b: Builder) -> Value:
-    layer.ignore("momentum", "synchronized", "renorm_momentum", "renorm_clipping", "fused")
+    layer.ignore("momentum", "synchronized", "renorm_momentum", "renorm_clipping", "fused", "adjustment")
     (axis,) = layer.axes(layer.input())
     channels = layer.extent(layer.input(), axis)
     if layer.setting("virtual_batch_size", None) is not None:

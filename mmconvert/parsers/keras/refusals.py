@@ -9,6 +9,7 @@ _CUSTOM = (
     "the file does not hold the code of custom classes; build the model of built-in layers, and save again"
 )
 _MASKS = "leave the masking to the first layer that needs it, or cut the padding off before the model"
+_FUNCTION = "build the model with layers instead of TensorFlow's functions, or with Keras 3, and save again"
 _TEXT = "strings are not tensors; do this step outside of the model"
 
 _HINTS = {
@@ -17,8 +18,8 @@ _HINTS = {
     "StringLookup": _TEXT,
     "TextVectorization": _TEXT,
     "Hashing": _TEXT,
-    "TFOpLambda": "save the model with Keras 3, which writes such functions as operations",
-    "SlicingOpLambda": "save the model with Keras 3, which writes such functions as operations",
+    "TFOpLambda": _FUNCTION,
+    "SlicingOpLambda": _FUNCTION,
 }
 
 

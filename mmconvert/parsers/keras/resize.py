@@ -34,7 +34,7 @@ def upsampling_2d(layer: KerasLayer, b: Builder) -> Value:
     if interpolation == "nearest":
         return _repeated(b, x, axes, factors)
     sizes = tuple(x.type.shape[axis] * factor for axis, factor in zip(axes, factors, strict=True))
-    return _resized(layer, b, x, layout, sizes, interpolation, antialias=False)
+    return _resized(layer, b, layer.floats(x), layout, sizes, interpolation, antialias=False)
 
 
 def _repeated(b: Builder, x: Value, axes: tuple[int, ...], factors: tuple[int, ...]) -> Value:
@@ -52,7 +52,7 @@ def _repeated(b: Builder, x: Value, axes: tuple[int, ...], factors: tuple[int, .
 
 @rule("Resizing")
 def resizing(layer: KerasLayer, b: Builder) -> Value:
-    x = layer.input()
+    x = layer.floats(layer.input())
     x.type.require_rank(4)
     if layer.flag("crop_to_aspect_ratio", False) or layer.flag("pad_to_aspect_ratio", False):
         raise layer.refuse(
@@ -61,14 +61,12 @@ def resizing(layer: KerasLayer, b: Builder) -> Value:
     layer.ignore("fill_mode", "fill_value")
     sizes = (layer.integer("height"), layer.integer("width"))
     interpolation, antialias = layer.string("interpolation", "bilinear"), layer.flag("antialias", False)
-    # Unlike other layers, this one leaves integers alone only where the result has no fractions.
-    x = layer.cast(x, layer.dtype)
     return _resized(layer, b, x, layer.layout(), sizes, interpolation, antialias)
 
 
 @rule("ops.Resize")
 def resize_operation(layer: KerasLayer, b: Builder) -> Value:
-    x = layer.tensor(0, "images")
+    x = layer.floats(layer.tensor(0, "images"))
     x.type.require_rank(4)
     if layer.flag("crop_to_aspect_ratio", False) or layer.flag("pad_to_aspect_ratio", False):
         raise layer.refuse("keeping the aspect ratio")

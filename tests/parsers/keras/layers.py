@@ -33,7 +33,8 @@ class Row:
 def _rows(shape: tuple[int | None, ...], **layers: Callable[[Any], Any]) -> list[Row]:
     """Rows of layers over one input; ``layers`` make a layer from ``keras.layers``."""
     return [
-        Row(name, (shape,), lambda keras, x, make=make: make(keras.layers)(x)) for name, make in layers.items()
+        Row(name, (shape,), lambda keras, x, make=make: make(keras.layers)(x))
+        for name, make in layers.items()
     ]
 
 
@@ -79,7 +80,9 @@ CONV = [
         transpose2d_same_odd_total=lambda L: L.Conv2DTranspose(3, (4, 5), (3, 2), "same"),
         transpose2d_output_padding=lambda L: L.Conv2DTranspose(3, 3, 2, "valid", output_padding=1),
         transpose2d_same_output_padding=lambda L: L.Conv2DTranspose(3, 3, 2, "same", output_padding=1),
-        transpose2d_same_output_padding_uneven=lambda L: L.Conv2DTranspose(3, (4, 3), 2, "same", output_padding=(1, 0)),
+        transpose2d_same_output_padding_uneven=lambda L: L.Conv2DTranspose(
+            3, (4, 3), 2, "same", output_padding=(1, 0)
+        ),
     ),
     *_rows(
         VOLUME,
@@ -151,10 +154,20 @@ NORM = [
         normalization_given_part=lambda L: L.Normalization(
             axis=[1, 3], mean=[1.0, 2, 3, 4], variance=[1.0, 0.5, 2, 1]
         ),
-        normalization_inverted=lambda L: L.Normalization(invert=True, mean=[1.0, 2, 3, 4], variance=[1.0, 4, 2, 1]),
+        normalization_inverted=lambda L: L.Normalization(
+            invert=True, mean=[1.0, 2, 3, 4], variance=[1.0, 4, 2, 1]
+        ),
     ),
-    *_rows((6,), batch_norm_flat=lambda L: L.BatchNormalization(), group_norm_flat=lambda L: L.GroupNormalization(3)),
-    *_rows(LINE, group_norm_line=lambda L: L.GroupNormalization(2), layer_norm_line=lambda L: L.LayerNormalization()),
+    *_rows(
+        (6,),
+        batch_norm_flat=lambda L: L.BatchNormalization(),
+        group_norm_flat=lambda L: L.GroupNormalization(3),
+    ),
+    *_rows(
+        LINE,
+        group_norm_line=lambda L: L.GroupNormalization(2),
+        layer_norm_line=lambda L: L.LayerNormalization(),
+    ),
 ]
 
 SHAPE = [
@@ -178,16 +191,30 @@ SHAPE = [
         up2d_lanczos3=lambda L: L.UpSampling2D((2, 3), interpolation="lanczos3"),
         up2d_lanczos5=lambda L: L.UpSampling2D(2, interpolation="lanczos5"),
         up2d_first=lambda L: L.UpSampling2D(2, data_format="channels_first"),
-        up2d_first_bilinear=lambda L: L.UpSampling2D(2, data_format="channels_first", interpolation="bilinear"),
-        up2d_first_lanczos=lambda L: L.UpSampling2D(2, data_format="channels_first", interpolation="lanczos3"),
+        up2d_first_bilinear=lambda L: L.UpSampling2D(
+            2, data_format="channels_first", interpolation="bilinear"
+        ),
+        up2d_first_lanczos=lambda L: L.UpSampling2D(
+            2, data_format="channels_first", interpolation="lanczos3"
+        ),
         resizing=lambda L: L.Resizing(5, 11),
         resizing_nearest=lambda L: L.Resizing(5, 11, interpolation="nearest"),
         rescaling=lambda L: L.Rescaling(1 / 127.5, -1.0),
         rescaling_channels=lambda L: L.Rescaling([1.0, 2.0, 3.0, 4.0], offset=[0.0, 1.0, 0.0, -1.0]),
     ),
     # TensorFlow takes the weights of the cubic from a table of 1024 fractions.
-    Row("up2d_bicubic", (IMAGE,), lambda keras, x: keras.layers.UpSampling2D((2, 3), interpolation="bicubic")(x), tolerance=100),
-    Row("resizing_bicubic", (IMAGE,), lambda keras, x: keras.layers.Resizing(9, 6, interpolation="bicubic")(x), tolerance=100),
+    Row(
+        "up2d_bicubic",
+        (IMAGE,),
+        lambda keras, x: keras.layers.UpSampling2D((2, 3), interpolation="bicubic")(x),
+        tolerance=100,
+    ),
+    Row(
+        "resizing_bicubic",
+        (IMAGE,),
+        lambda keras, x: keras.layers.Resizing(9, 6, interpolation="bicubic")(x),
+        tolerance=100,
+    ),
     *_rows(
         LINE,
         pad1d=lambda L: L.ZeroPadding1D((1, 2)),
@@ -212,8 +239,16 @@ SHAPE = [
         reshape_flat=lambda L: L.Reshape((3, 2)),
     ),
     *_rows((), flatten_scalar=lambda L: L.Flatten()),
-    *_rows((None, None, 4), dynamic_up2d=lambda L: L.UpSampling2D(2), dynamic_conv=lambda L: L.Conv2D(3, 3, 2, "same")),
-    *_rows((None, 4), dynamic_average=lambda L: L.GlobalAveragePooling1D(), dynamic_pad=lambda L: L.ZeroPadding1D(2)),
+    *_rows(
+        (None, None, 4),
+        dynamic_up2d=lambda L: L.UpSampling2D(2),
+        dynamic_conv=lambda L: L.Conv2D(3, 3, 2, "same"),
+    ),
+    *_rows(
+        (None, 4),
+        dynamic_average=lambda L: L.GlobalAveragePooling1D(),
+        dynamic_pad=lambda L: L.ZeroPadding1D(2),
+    ),
     *_rows(
         IMAGE,
         dropout=lambda L: L.Dropout(0.5),
@@ -238,7 +273,9 @@ ACTIVATION_NAMES = (
 ).split()
 
 ACTIVATION = [
-    *_rows(LINE, **{f"activation_{name}": lambda L, name=name: L.Activation(name) for name in ACTIVATION_NAMES}),
+    *_rows(
+        LINE, **{f"activation_{name}": lambda L, name=name: L.Activation(name) for name in ACTIVATION_NAMES}
+    ),
     *_rows(
         LINE,
         relu=lambda L: L.ReLU(),
@@ -275,7 +312,9 @@ MERGE = [
     Row("concatenate", (LINE, (9, 2)), lambda keras, x, y: keras.layers.Concatenate()([x, y])),
     Row("concatenate_axis", (LINE, (3, 4)), lambda keras, x, y: keras.layers.Concatenate(axis=1)([x, y])),
     Row("dot_vectors", ((6,), (6,)), lambda keras, x, y: keras.layers.Dot(axes=1)([x, y])),
-    Row("dot_normalized", ((6,), (6,)), lambda keras, x, y: keras.layers.Dot(axes=-1, normalize=True)([x, y])),
+    Row(
+        "dot_normalized", ((6,), (6,)), lambda keras, x, y: keras.layers.Dot(axes=-1, normalize=True)([x, y])
+    ),
     Row("dot_matrices", (LINE, (5, 9)), lambda keras, x, y: keras.layers.Dot(axes=(1, 2))([x, y])),
     Row("dot_vector_matrix", ((4,), LINE), lambda keras, x, y: keras.layers.Dot(axes=(1, 2))([x, y])),
     Row("dot_matrix_vector", (LINE, (9,)), lambda keras, x, y: keras.layers.Dot(axes=1)([x, y])),

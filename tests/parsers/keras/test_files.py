@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         lambda c: layers(c)["flat"].update(class_name="Mine", module=None, registered_name="pack>Mine"),
         "pack>Mine at Mine 'flat'\n    hint: the file does not hold the code",
     ),
-    "module": (lambda c: layers(c)["flat"].update(module="mine.layers"), "Flatten at Flatten 'flat'"),
+    "module": (lambda c: layers(c)["flat"].update(module="mine.layers"), "mine.layers.Flatten at Flatten 'flat'"),
     "setting": (lambda c: layers(c)["y"]["config"].update(new_option=3), "settings that are not understood: new_option"),
     "activation": (lambda c: layers(c)["y"]["config"].update(activation="mine"), "activation 'mine'"),
     "activation object": (
@@ -166,6 +166,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         ),
         "quantized layers",
     ),
+    "text": (lambda c: layers(c)["x"]["config"].update(dtype="string"), "inputs of text at InputLayer 'x'"),
     "sparse": (lambda c: layers(c)["x"]["config"].update(sparse=True), "sparse and ragged inputs"),
 }  # fmt: skip
 
@@ -237,7 +238,7 @@ INVALID: dict[str, tuple[Edit, str]] = {
     "window": (lambda c: layers(c)["x"]["config"].update(batch_shape=[None, 1, 4, 1]), "does not fit"),
     "rank": (lambda c: layers(c)["x"]["config"].update(batch_shape=[None, 4, 1]), "a tensor of rank 4 is needed"),
     "shape": (lambda c: layers(c)["x"]["config"].update(batch_shape=[None, -4, 4, 1]), "the shape of the input"),
-    "type": (lambda c: layers(c)["x"]["config"].update(dtype="string"), "'string' is not a known element type"),
+    "type": (lambda c: layers(c)["x"]["config"].update(dtype="odd"), "'odd' is not a known element type"),
     "flag": (lambda c: layers(c)["y"]["config"].update(use_bias=1), "use_bias = 1 is neither true nor false"),
 }  # fmt: skip
 
@@ -301,7 +302,10 @@ def test_what_a_call_may_not_say(two: Path, tmp_path: Path) -> None:
 
 def test_deep_and_wide_nesting_is_bounded(tmp_path: Path, two: Path) -> None:
     def deep(config: dict[str, Any]) -> None:
-        inner: dict[str, Any] = {"class_name": "Sequential", "config": {"name": "m", "layers": config["layers"][:1]}}
+        inner: dict[str, Any] = {
+            "class_name": "Sequential",
+            "config": {"name": "m", "layers": config["layers"][:1]},
+        }
         for _ in range(60):
             inner = {"class_name": "Sequential", "config": {"name": "m", "layers": [inner]}}
         config["layers"] = [inner]
@@ -313,10 +317,18 @@ def test_deep_and_wide_nesting_is_bounded(tmp_path: Path, two: Path) -> None:
         network: dict[str, Any] = copy.deepcopy(config)
         network["name"] = "m"
         for _ in range(25):
-            call = {"args": [{"class_name": "__keras_tensor__", "config": {"keras_history": ["x", 0, 0]}}], "kwargs": {}}
+            call = {
+                "args": [{"class_name": "__keras_tensor__", "config": {"keras_history": ["x", 0, 0]}}],
+                "kwargs": {},
+            }
             again = copy.deepcopy(call)
             again["args"][0]["config"]["keras_history"] = ["m", 0, 0]
-            inner = {"class_name": "Functional", "config": network, "name": "m", "inbound_nodes": [call, again]}
+            inner = {
+                "class_name": "Functional",
+                "config": network,
+                "name": "m",
+                "inbound_nodes": [call, again],
+            }
             network = {
                 "name": "m",
                 "layers": [config["layers"][0], inner],
@@ -339,7 +351,26 @@ def test_deep_and_wide_nesting_is_bounded(tmp_path: Path, two: Path) -> None:
         load(brackets)
 
 
-VALUES = [None, -1, 0, 1, 3, 1e30, float("nan"), "x", "same", [], {}, True, 10**12, 10**400, [1], [[]], "float16", "ops"]
+VALUES = [
+    None,
+    -1,
+    0,
+    1,
+    3,
+    1e30,
+    float("nan"),
+    "x",
+    "same",
+    [],
+    {},
+    True,
+    10**12,
+    10**400,
+    [1],
+    [[]],
+    "float16",
+    "ops",
+]
 
 
 def test_odd_values_never_escape(two: Path, small: Path, tmp_path: Path) -> None:
@@ -347,7 +378,9 @@ def test_odd_values_never_escape(two: Path, small: Path, tmp_path: Path) -> None
     rng = np.random.default_rng(5)
 
     def places(item: Any) -> list[tuple[Any, Any]]:
-        keys = list(item) if isinstance(item, dict) else list(range(len(item))) if isinstance(item, list) else []
+        keys = (
+            list(item) if isinstance(item, dict) else list(range(len(item))) if isinstance(item, list) else []
+        )
         return [place for key in keys for place in ((item, key), *places(item[key]))]
 
     outcomes = set()

@@ -118,7 +118,12 @@ def test_attributes(tmp_path: Path) -> None:
         (lambda f: f.create_dataset("x", data=np.zeros(10), chunks=(2,), compression="lzf"), "filter 32000"),
         (lambda f: f.create_dataset("x", data=["text"]), "array of text"),
         (lambda f: f.create_dataset("x", data=np.zeros(2, "c8")), "datatype class 6"),
-        (lambda f: f.__setitem__("t", np.dtype("f4")) or f.create_dataset("x", data=np.zeros(2), dtype=f["t"]), "committed"),
+        (
+            lambda f: (
+                f.__setitem__("t", np.dtype("f4")) or f.create_dataset("x", data=np.zeros(2), dtype=f["t"])
+            ),
+            "committed",
+        ),
         (lambda f: f.create_dataset("x", data=np.zeros(2, "V2")), "array of text or of structures"),
     ],
 )
@@ -132,7 +137,10 @@ def test_what_is_not_supported(fill: Callable[[Any], object], says: str, tmp_pat
     [
         (lambda f: f.__setitem__("x", h5py.ExternalLink("/etc/passwd", "x")), "link to somewhere else"),
         (lambda f: f.__setitem__("x", h5py.SoftLink("/y")), "link to somewhere else"),
-        (lambda f: f.create_dataset("x", shape=(2,), dtype="f4", external=[("/etc/passwd", 0, 8)]), "outside the file"),
+        (
+            lambda f: f.create_dataset("x", shape=(2,), dtype="f4", external=[("/etc/passwd", 0, 8)]),
+            "outside the file",
+        ),
         (lambda f: f.create_dataset("x", shape=(1000, 1000), dtype="f4"), "0 are stored"),
         (lambda f: f.create_dataset("x", shape=(1 << 40,), chunks=(1024,), dtype="f4"), "in a file of"),
         (lambda f: f.create_group("x"), "an array was expected"),

@@ -49,7 +49,9 @@ def write(path: Path, config: Any, weights: Weights, version: str | None = "2.2.
     return path
 
 
-def functional(layers: list[dict[str, Any]], inputs: Any, outputs: Any, kind: str = "Model") -> dict[str, Any]:
+def functional(
+    layers: list[dict[str, Any]], inputs: Any, outputs: Any, kind: str = "Model"
+) -> dict[str, Any]:
     config = {"name": "net", "layers": layers, "input_layers": inputs, "output_layers": outputs}
     return {"class_name": kind, "config": config}
 
@@ -73,7 +75,11 @@ def test_sequential_as_a_bare_list(tmp_path: Path) -> None:
         ],
     }
     a, b, c = random(5, 4), random(4), random(4, 2)
-    weights = {"first": {"first/kernel:0": a, "first/bias:0": b}, "drop": {}, "second": {"second/kernel:0": c}}
+    weights = {
+        "first": {"first/kernel:0": a, "first/bias:0": b},
+        "drop": {},
+        "second": {"second/kernel:0": c},
+    }
     path = write(tmp_path / "model.h5", config, weights)
     assert sniff(path, path.read_bytes()[:4096])
     graph = load(path).graph
@@ -86,13 +92,43 @@ def test_spellings_of_keras_2(tmp_path: Path, keras: Any) -> None:
     """Axes in lists, arrays of one, hard sigmoids of another slope."""
     layers = [
         layer("InputLayer", "x", batch_input_shape=[None, 6, 5, 4], dtype="float32", sparse=False),
-        layer("Conv2D", "conv", "x", filters=3, kernel_size=[3, 3], strides=[1, 1], padding="same",
-              data_format="channels_last", dilation_rate=[1, 1], activation="hard_sigmoid", use_bias=True),
-        layer("BatchNormalization", "norm", "conv", axis=[3], momentum=0.99, epsilon=0.001, center=True, scale=False),
+        layer(
+            "Conv2D",
+            "conv",
+            "x",
+            filters=3,
+            kernel_size=[3, 3],
+            strides=[1, 1],
+            padding="same",
+            data_format="channels_last",
+            dilation_rate=[1, 1],
+            activation="hard_sigmoid",
+            use_bias=True,
+        ),
+        layer(
+            "BatchNormalization",
+            "norm",
+            "conv",
+            axis=[3],
+            momentum=0.99,
+            epsilon=0.001,
+            center=True,
+            scale=False,
+        ),
         layer("LeakyReLU", "leaky", "norm", alpha={"type": "ndarray", "value": 0.25}),
         layer("ThresholdedReLU", "threshold", "leaky", theta=0.1),
-        layer("DepthwiseConv2D", "depth", "threshold", kernel_size=[2, 2], strides=[1, 1], padding="valid",
-              depth_multiplier=1, data_format="channels_last", activation="linear", use_bias=False),
+        layer(
+            "DepthwiseConv2D",
+            "depth",
+            "threshold",
+            kernel_size=[2, 2],
+            strides=[1, 1],
+            padding="valid",
+            depth_multiplier=1,
+            data_format="channels_last",
+            activation="linear",
+            use_bias=False,
+        ),
         layer("UnitNormalization", "unit", "depth", axis=[-1]),
     ]
     kernel, bias, beta, mean = random(3, 3, 4, 3), random(3), random(3), random(3)
@@ -141,14 +177,20 @@ def test_nested_models_count_their_calls_from_1(tmp_path: Path) -> None:
 
 
 def test_weights_without_names_go_by_their_order(tmp_path: Path) -> None:
-    config = {"class_name": "Sequential", "config": [layer("Dense", "d", batch_input_shape=[None, 3], units=2, activation="tanh")]}
+    config = {
+        "class_name": "Sequential",
+        "config": [layer("Dense", "d", batch_input_shape=[None, 3], units=2, activation="tanh")],
+    }
     a, b = random(3, 2), random(2)
     x, y = compute(load(write(tmp_path / "model.h5", config, {"d": {"param_0": a, "param_1": b}})).graph)
     close(y, np.tanh(x @ a + b))
 
 
 def test_long_lists_of_names_are_cut(tmp_path: Path) -> None:
-    config = {"class_name": "Sequential", "config": [layer("Dense", "d", batch_input_shape=[None, 3], units=2, activation="tanh")]}
+    config = {
+        "class_name": "Sequential",
+        "config": [layer("Dense", "d", batch_input_shape=[None, 3], units=2, activation="tanh")],
+    }
     a, b = random(3, 2), random(2)
     path = write(tmp_path / "model.h5", config, {"d": {"d/kernel:0": a, "d/bias:0": b}})
     with h5py.File(path, "a") as file:
@@ -164,7 +206,9 @@ def test_training_arguments(tmp_path: Path) -> None:
         drop = layer("Dropout", "drop", "x", rate=0.5)
         drop["inbound_nodes"][0][0][3] = {"training": training}
         layers = [layer("InputLayer", "x", batch_input_shape=[None, 4], dtype="float32"), drop]
-        return write(tmp_path / "model.h5", functional(layers, [["x", 0, 0]], [["drop", 0, 0]]), {"x": {}, "drop": {}})
+        return write(
+            tmp_path / "model.h5", functional(layers, [["x", 0, 0]], [["drop", 0, 0]]), {"x": {}, "drop": {}}
+        )
 
     load(model(False))
     with pytest.raises(UnsupportedError, match="Dropout: called with training=True"):
@@ -172,7 +216,10 @@ def test_training_arguments(tmp_path: Path) -> None:
 
 
 def test_keras_1_is_refused(tmp_path: Path) -> None:
-    config = {"class_name": "Sequential", "config": [layer("Dense", "d", batch_input_shape=[None, 3], output_dim=2)]}
+    config = {
+        "class_name": "Sequential",
+        "config": [layer("Dense", "d", batch_input_shape=[None, 3], output_dim=2)],
+    }
     with pytest.raises(UnsupportedError, match="files of Keras 1"):
         load(write(tmp_path / "model.h5", config, {"d": {}}, version=None))
 
@@ -194,5 +241,8 @@ def test_weights_alone_ask_for_the_architecture(tmp_path: Path) -> None:
 
 def test_tuples_in_json(tmp_path: Path) -> None:
     shape = {"class_name": "__tuple__", "items": [None, 4]}
-    config = {"class_name": "Sequential", "config": [layer("ReLU", "r", batch_input_shape=shape, max_value=None)]}
+    config = {
+        "class_name": "Sequential",
+        "config": [layer("ReLU", "r", batch_input_shape=shape, max_value=None)],
+    }
     assert str(load(write(tmp_path / "model.h5", config, {"r": {}})).graph.inputs[0].type) == "f32[batch,4]"

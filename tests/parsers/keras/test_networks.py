@@ -23,14 +23,21 @@ def nested(keras: Any) -> Any:
     L = keras.layers
     i = keras.Input((6, 6, 3))
     deep = keras.Sequential([L.Conv2D(3, 1, name="same_name"), L.BatchNormalization()], name="deep")
-    inner = keras.Model(i, L.BatchNormalization()(deep(L.Conv2D(3, 3, padding="same", name="same_name")(i))), name="inner")
+    inner = keras.Model(
+        i, L.BatchNormalization()(deep(L.Conv2D(3, 3, padding="same", name="same_name")(i))), name="inner"
+    )
     sequence = keras.Sequential([L.Conv2D(3, 1), L.ReLU()], name="sequence")
     shared = L.Conv2D(4, 1, name="shared")
     a, b = keras.Input((6, 6, 3), name="a"), keras.Input((6, 6, 3), name="b")
     x, y = inner(a), inner(b)
     z, w = sequence(inner(x)), sequence(y)
     left, right = shared(z), shared(w)
-    outputs = {"sum": L.Add(name="add")([left, right]), "inner": inner(z), "sequence": sequence(x), "shared": right}
+    outputs = {
+        "sum": L.Add(name="add")([left, right]),
+        "inner": inner(z),
+        "sequence": sequence(x),
+        "shared": right,
+    }
     return keras.Model([a, b], outputs)
 
 
@@ -92,7 +99,13 @@ def test_inputs_of_a_nested_model_by_name(keras: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_sequential(suffix: str, keras: Any, tmp_path: Path) -> None:
     L = keras.layers
-    layers = [L.Input((8, 8, 1), name="image"), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(), L.Flatten(), L.Dense(3, name="scores")]
+    layers = [
+        L.Input((8, 8, 1), name="image"),
+        L.Conv2D(4, 3, activation="relu"),
+        L.MaxPooling2D(),
+        L.Flatten(),
+        L.Dense(3, name="scores"),
+    ]
     model = keras.Sequential(layers)
     randomize(model)
     module = saved(model, tmp_path, suffix)
@@ -166,7 +179,13 @@ def test_weights_keep_their_type(dtype: str, keras: Any, tmp_path: Path) -> None
 
 def test_masks_are_followed(keras: Any, tmp_path: Path) -> None:
     L = keras.layers
-    sequence = [L.Input((5,), dtype="int32"), L.Embedding(6, 3, mask_zero=True), L.Dropout(0.1), L.Dense(4), L.GlobalAveragePooling1D(name="y")]
+    sequence = [
+        L.Input((5,), dtype="int32"),
+        L.Embedding(6, 3, mask_zero=True),
+        L.Dropout(0.1),
+        L.Dense(4),
+        L.GlobalAveragePooling1D(name="y"),
+    ]
     model = keras.Sequential(sequence)
     randomize(model)
     module = saved(model, tmp_path, ".keras")
@@ -235,7 +254,10 @@ def test_channels_first(keras: Any, tmp_path: Path) -> None:
     ]
     for make in makes:
         last, first = keras.Input((7, 8, 4)), keras.Input((4, 7, 8))
-        model, twin = keras.Model(first, make(data_format="channels_first")(first)), keras.Model(last, make()(last))
+        model, twin = (
+            keras.Model(first, make(data_format="channels_first")(first)),
+            keras.Model(last, make()(last)),
+        )
         randomize(twin)
         model.set_weights(twin.get_weights())
         graph = saved(model, tmp_path, ".keras").graph

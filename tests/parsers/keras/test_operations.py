@@ -21,7 +21,9 @@ ONE: dict[str, Callable[[Any, Any], Any]] = {
     "modulo": lambda ops, x: x % 0.75,
     "array": lambda ops, x: x * np.array([1.0, 2.0, 3.0, 4.0], np.float32),
     "exp_log": lambda ops, x: ops.log(ops.exp(x) + 1.0) + ops.log1p(ops.square(x)) + ops.expm1(x),
-    "roots": lambda ops, x: ops.sqrt(ops.abs(x)) + ops.rsqrt(ops.square(x) + 1.0) + ops.reciprocal(x * x + 1.0),
+    "roots": lambda ops, x: (
+        ops.sqrt(ops.abs(x)) + ops.rsqrt(ops.square(x) + 1.0) + ops.reciprocal(x * x + 1.0)
+    ),
     "circular": lambda ops, x: ops.sin(x) + ops.cos(x) + ops.tan(x / 4.0) + ops.arctan(x),
     "hyperbolic": lambda ops, x: ops.sinh(x) + ops.cosh(x) + ops.tanh(x) + ops.arcsinh(x),
     "inverse": lambda ops, x: ops.arcsin(x / 4.0) + ops.arccos(x / 4.0) + ops.arctanh(x / 4.0),
@@ -71,8 +73,12 @@ ONE: dict[str, Callable[[Any, Any], Any]] = {
     "resize_nearest": lambda ops, x: ops.image.resize(x, (4, 9), interpolation="nearest"),
     "relu": lambda ops, x: ops.relu(x) + ops.relu6(x) + ops.leaky_relu(x, 0.3) + ops.elu(x) + ops.selu(x),
     "sigmoid": lambda ops, x: ops.sigmoid(x) + ops.silu(x) + ops.log_sigmoid(x) + ops.hard_sigmoid(x),
-    "sparse": lambda ops, x: ops.sparse_plus(x) + ops.sparse_sigmoid(x) + ops.squareplus(x, 2) + ops.sparsemax(x),
-    "hard": lambda ops, x: ops.hard_silu(x) + ops.hard_tanh(x) + ops.hard_shrink(x, 0.25) + ops.soft_shrink(x, 1.0),
+    "sparse": lambda ops, x: (
+        ops.sparse_plus(x) + ops.sparse_sigmoid(x) + ops.squareplus(x, 2) + ops.sparsemax(x)
+    ),
+    "hard": lambda ops, x: (
+        ops.hard_silu(x) + ops.hard_tanh(x) + ops.hard_shrink(x, 0.25) + ops.soft_shrink(x, 1.0)
+    ),
     "soft": lambda ops, x: ops.softplus(x) + ops.softsign(x) + ops.celu(x, 0.5) + ops.tanh_shrink(x),
     "gelu": lambda ops, x: ops.gelu(x) + ops.gelu(x, approximate=False),
     "softmax": lambda ops, x: ops.softmax(x, axis=1) + ops.log_softmax(x),

@@ -108,8 +108,9 @@ class Outcome:
 
 
 def convert_command(source: Path, out: Path) -> list[str]:
-    """Returns the command that converts with mmconvert."""
-    return [sys.executable, "-m", "mmconvert", "convert", str(source), str(out), "--no-verify"]
+    """Returns the command that converts with mmconvert, to the inputs' layout that the peers choose too."""
+    options = ["--no-verify", "--io-layout", "target"]
+    return [sys.executable, "-m", "mmconvert", "convert", str(source), str(out), *options]
 
 
 def measured(case: Case, rounds: int, *, ours_too: bool) -> Outcome:

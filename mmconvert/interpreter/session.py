@@ -106,6 +106,11 @@ class Session:
         try:
             with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
                 results = self._evaluate(step, op, operands)
+        except InvalidModelError as error:
+            if error.where:
+                raise
+            text = f"{step.op.name} cannot run: {error.message}"
+            raise InvalidModelError(text, where=step.node.place, hint=error.hint) from error
         except (ArithmeticError, IndexError, MemoryError, TypeError, ValueError) as error:
             raise InvalidModelError(f"{step.op.name} cannot run: {error}", where=step.node.place) from error
         outputs = results if isinstance(results, tuple) else (results,)

@@ -117,11 +117,10 @@ def judge(
     ]
     verdict.source_outputs = _summarise(witnessed)
     scores: list[list[OutputVerdict]] = []
-    results: list[Mapping[str, Array]] = []
     try:
         for o in observations:
             progress(f"running the target in {target.description}")
-            results.append(actual := _run(target, o.feed, o.truth, verdict.notes))
+            actual = _run(target, o.feed, o.truth, verdict.notes)
             trusted = verdict.source_agrees
             scores.append([_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends])
     except (InvalidModelError, UnsupportedError, UsageError) as error:
@@ -131,20 +130,17 @@ def judge(
     if not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_over(o) for o in scores[i]))
-        _localize(verdict, graph, target, observations[worst].feed, results[worst], k)
+        _localize(verdict, graph, target, observations[worst].feed, k)
     return verdict
 
 
-def _localize(
-    verdict: Verdict, graph: Graph, target: Side, feed: Feed, ends: Mapping[str, Array], k: float
-) -> None:
+def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float) -> None:
     try:
         actual = target.intermediates(_fed(feed, target, []))
     except MMConvertError as error:
         verdict.notes.append(f"the first wrong operator was not looked for: {error.message}")
         return
-    wrong = {o.name: ends[o.name] for o in verdict.outputs if not o.passed}
-    verdict.first_divergence = first_divergence(graph, feed, actual, k, wrong)
+    verdict.first_divergence = first_divergence(graph, feed, actual, k)
 
 
 def _score(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 
@@ -19,22 +18,17 @@ from mmconvert.interpreter import run
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Reshape
-from mmconvert.ir.types import Array, Layout
+from mmconvert.ir.types import Array, DType, Layout
 from mmconvert.verification import compare
 from mmconvert.verification.compare import Error
 from mmconvert.verification.inputs import Feed
+from mmconvert.verification.saturation import logarithm, saturates
 from mmconvert.verification.verdict import Divergence
 
 Arrangement = Callable[[Array], Array]
 
 
-def first_divergence(
-    graph: Graph,
-    feed: Feed,
-    actual: Mapping[str, Array],
-    k: float,
-    wrong: Mapping[str, Array] = MappingProxyType({}),
-) -> Divergence | None:
+def first_divergence(graph: Graph, feed: Feed, actual: Mapping[str, Array], k: float) -> Divergence | None:
     """Looks for the first wrong operator.
 
     Args:
@@ -42,8 +36,6 @@ def first_divergence(
         feed: an input on which the target is wrong.
         actual: the values of the target on that input, inner ones included, by name.
         k: how many times the source's error the target may have.
-        wrong: the target's outputs that are known to be wrong, by their names in the source; they may look
-            right (see ``saturation``).
 
     Returns:
         The first wrong operator in the source's order; None when every output of the source is somewhere
@@ -51,7 +43,7 @@ def first_divergence(
     """
     own: dict[Value, Array] = {}
     run(graph, feed, trace=lambda node, arrays: own.update(zip(node.outputs, arrays, strict=True)))
-    search = _Search(graph, actual, own, k, wrong)
+    search = _Search(graph, actual, own, k)
     search.shapes.update({v: feed[v.name].shape for v in graph.inputs})
     run(graph, feed, precision="float64", trace=search.look)
     return search.result()
@@ -66,13 +58,28 @@ class _Missing:
     label: str
 
 
+class _Wanted:
+    """What a value of the target should be like: a value of the source, or its logarithm."""
+
+    def __init__(
+        self, truth: Array, own: Array, dtype: DType, k: float, *, is_logarithm: bool = False
+    ) -> None:
+        self.truth, self.own, self._dtype, self._is_logarithm = truth, own, dtype, is_logarithm
+        self.allowed = compare.budget(compare.measure(own, truth, own), dtype, k)
+
+    def error(self, actual: Array, arrangement: Arrangement) -> Error:
+        """The error of ``actual``, of the same number of elements, when they lie as in ``arrangement``."""
+        truth = arrangement(self.truth)
+        actual = logarithm(actual, self._dtype) if self._is_logarithm else actual
+        return compare.measure(actual.reshape(truth.shape), truth, arrangement(self.own))
+
+
 @dataclass
 class _Search:
     graph: Graph
     actual: Mapping[str, Array]
     own: dict[Value, Array]
     k: float
-    wrong: Mapping[str, Array]
     shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     missing: dict[Value, _Missing] = field(default_factory=dict)
     fixed: set[Value] = field(default_factory=set)
@@ -94,18 +101,19 @@ class _Search:
                 self._find(node, value, truth if own.shape == truth.shape else own, own)
 
     def _find(self, node: Node[Op], value: Value, truth: Array, own: Array) -> None:
-        allowed = compare.budget(compare.measure(own, truth, own), own.dtype, self.k)
+        wanted = [_Wanted(truth, own, own.dtype, self.k)]
+        if saturates(value):
+            log_truth, log_own = (logarithm(array, own.dtype) for array in (truth, own))
+            wanted.append(_Wanted(log_truth, log_own, own.dtype, self.k, is_logarithm=True))
         arrangements = _arrangements(node, truth, self.shapes)
-        label = self._label(node, value)
-        if self._is_found(truth, own, allowed, arrangements) and not self._only_looks_right(
-            value, truth, own, allowed
-        ):
+        if self._is_found(wanted, arrangements):
             return
+        label = self._label(node, value)
         error = compare.UNLIKE
         if label and self.actual[label].size == truth.size:
-            errors = [_error(self.actual[label], truth, own, a) for a in arrangements]
+            errors = [wanted[0].error(self.actual[label], a) for a in arrangements]
             error = min(errors, key=lambda e: e.maximum)
-        self.missing[value] = _Missing(error, allowed, label)
+        self.missing[value] = _Missing(error, wanted[0].allowed, label)
 
     def result(self) -> Divergence | None:
         """The first node whose inputs are found and whose output is not, on the way to a wrong output."""
@@ -115,19 +123,17 @@ class _Search:
                 return self._describe(node, wrong)
         return None
 
-    def _is_found(self, truth: Array, own: Array, allowed: Error, arrangements: list[Arrangement]) -> bool:
-        norm = _norm(truth)
-        for array, other in self._by_size.get(truth.size, ()):
+    def _is_found(self, wanted: list[_Wanted], arrangements: list[Arrangement]) -> bool:
+        first = wanted[0]
+        norm = _norm(first.truth)
+        slack = first.allowed.l2 * norm + compare.floor(first.own.dtype)
+        for array, other in self._by_size.get(first.truth.size, ()):
             # The norms of two arrays are no further apart than the arrays are.
-            if np.isfinite(norm) and abs(other - norm) > allowed.l2 * norm + compare.floor(own.dtype):
+            if np.isfinite(norm) and abs(other - norm) > slack:
                 continue
-            if any(_error(array, truth, own, a).within(allowed) for a in arrangements):
+            if any(all(w.error(array, a).within(w.allowed) for w in wanted) for a in arrangements):
                 return True
         return False
-
-    def _only_looks_right(self, value: Value, truth: Array, own: Array, allowed: Error) -> bool:
-        name = self._outputs.get(value, "")
-        return name in self.wrong and compare.measure(self.wrong[name], truth, own).within(allowed)
 
     def _label(self, node: Node[Op], value: Value) -> str:
         """What the target calls a value, if it kept a name of the source."""
@@ -161,11 +167,6 @@ class _Search:
         return Divergence(
             first.op.name, first.place, str(first.op), seen.label, seen.error, seen.budget, fused
         )
-
-
-def _error(actual: Array, truth: Array, own: Array, arrangement: Arrangement) -> Error:
-    wanted = arrangement(truth)
-    return compare.measure(actual.reshape(wanted.shape), wanted, arrangement(own))
 
 
 def _arrangements(node: Node[Op], truth: Array, shapes: Mapping[Value, tuple[int, ...]]) -> list[Arrangement]:

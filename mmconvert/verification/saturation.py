@@ -1,7 +1,9 @@
 """Outputs that hide what goes into them: a probability near 0 or 1 hardly moves when its logit is wrong.
 
 On noise a classifier is often certain, so that all its outputs but one are tiny beside that one. The error of
-such an output is judged a second time in its logarithm, where the tiny ones count as well.
+a Softmax is judged a second time in its logarithm, where the tiny ones count as well: runtimes compute exp()
+to a few roundings of the result, however small that is. Of a Sigmoid the same cannot be asked: runtimes
+approximate it to a few roundings of 1.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from mmconvert.ir import ops
 from mmconvert.ir.graph import Value
 from mmconvert.ir.types import Array, DType
 
-_SATURATE = (ops.Sigmoid, ops.Softmax)
 _MOVES = (ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
 
 TINY = 1e-30
@@ -23,11 +24,11 @@ TINY = 1e-30
 
 
 def saturates(value: Value) -> bool:
-    """True for the outputs of Softmax and Sigmoid, also after they were moved about."""
+    """True for the outputs of Softmax, also after they were moved about."""
     node = value.producer
     while node is not None and isinstance(node.op, _MOVES):
         node = node.operand(0).producer
-    return node is not None and isinstance(node.op, _SATURATE)
+    return node is not None and isinstance(node.op, ops.Softmax)
 
 
 def logarithm(probabilities: Array, dtype: DType) -> Array:

@@ -249,7 +249,9 @@ def sparsemax(b: Builder, x: Value, axis: int = -1) -> Value:
     axis = x.type.axis(axis)
     extent = x.type.shape[axis]
     if not isinstance(extent, int):
-        raise UnsupportedError("sparsemax", problems=[Problem("sparsemax over an unknown extent")])
+        raise UnsupportedError(
+            "sparsemax", problems=[Problem("sparsemax over an unknown extent", (str(b.origin),))]
+        )
     counts = np.arange(1, extent + 1, dtype=x.type.dtype).reshape([-1] + [1] * (x.type.rank - 1 - axis))
     ordered, _ = b.multi(TopK(k=extent, axis=axis), x)
     cumulated = b(CumSum(axis=axis), ordered)

@@ -77,17 +77,15 @@ def read_archive(path: Path) -> Archive:
     whole = map_path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            weights = members.get(WEIGHTS)
-            if weights is None:
-                raise _no_weights(members, str(path))
-            texts = [_text(archive, members, name, str(path)) for name in (CONFIG, METADATA)]
-            return Archive(texts[0], texts[1], _weights(archive, weights, whole, str(path)))
+            if WEIGHTS not in archive.namelist():
+                raise _no_weights(archive.namelist(), str(path))
+            texts = [_text(archive, name, str(path)) for name in (CONFIG, METADATA)]
+            return Archive(texts[0], texts[1], _weights(archive, whole, str(path)))
     except _BROKEN as error:
         raise InvalidModelError(f"the archive is damaged: {error}", where=str(path)) from error
 
 
-def _no_weights(members: dict[str, zipfile.ZipInfo], where: str) -> UnsupportedError | InvalidModelError:
+def _no_weights(members: list[str], where: str) -> UnsupportedError | InvalidModelError:
     other = [name for name in members if name.startswith("model.weights.")]
     if other:
         return UnsupportedError(
@@ -96,10 +94,8 @@ def _no_weights(members: dict[str, zipfile.ZipInfo], where: str) -> UnsupportedE
     return InvalidModelError(f"the archive has no {WEIGHTS}", where=where)
 
 
-def _text(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, where: str) -> bytes:
-    info = members.get(name)
-    if info is None:
-        raise InvalidModelError(f"the archive has no {name}", where=where)
+def _text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
+    info = archive.getinfo(name)
     _judge(info, where)
     if info.file_size > MAX_TEXT:
         raise InvalidModelError(f"{name} is said to have {info.file_size} bytes", where=where)
@@ -118,7 +114,8 @@ def _judge(info: zipfile.ZipInfo, where: str) -> None:
         )
 
 
-def _weights(archive: zipfile.ZipFile, info: zipfile.ZipInfo, whole: memoryview, where: str) -> memoryview:
+def _weights(archive: zipfile.ZipFile, whole: memoryview, where: str) -> memoryview:
+    info = archive.getinfo(WEIGHTS)
     _judge(info, where)
     if info.compress_type == zipfile.ZIP_STORED:
         return _stored(info, whole, where)

@@ -179,8 +179,9 @@ class Converter:
         self, record: Record, rule: Any, args: list[Any], kwargs: dict[str, Any], mask: Any = None
     ) -> tuple[Value, ...]:
         apply: Rule = rule
-        layer = KerasLayer(record, self._b, self._weights, self._version)
-        layer.apply = lambda item, x: self._inner(record, item, x)
+        layer = KerasLayer(
+            record, self._b, self._weights, self._version, lambda item, x: self._inner(record, item, x)
+        )
         with self._b.at(self._origin(record)):
             values = [leaf for leaf in leaves(args) if isinstance(leaf, Value)]
             layer.masks = [mask if isinstance(mask, Value) else self._masks.get(value) for value in values]

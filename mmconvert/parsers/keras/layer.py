@@ -20,6 +20,7 @@ from mmconvert.parsers.keras.source import Record, element_type, leaves
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.tensors import Array, Tensor
 
+Apply = Callable[[Any, Value], Value]
 Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
 
 MAX_INTEGER = 1 << 31
@@ -57,17 +58,17 @@ class KerasLayer:
         version: the major version of Keras that wrote the file.
         dtype: what the layer computes in.
         mask: a mask that the rule attaches to the output.
+        apply: the output, for a value, of a layer that is described in the config of this one.
     """
 
-    def __init__(self, record: Record, b: Builder, weights: Weights, version: int) -> None:
-        self.record, self.b, self.version = record, b, version
+    def __init__(self, record: Record, b: Builder, weights: Weights, version: int, apply: Apply) -> None:
+        self.record, self.b, self.version, self.apply = record, b, version, apply
         self.inputs: list[Value] = []
         self.args: list[Any] = []
         self.kwargs: dict[str, Any] = {}
         self.masks: list[Value | None] = []
         self.mask: Value | None = None
         self.dtype = compute_type(record.settings.get("dtype"), record.place)
-        self.apply: Callable[[Any, Value], Value] = _no_layers
         self._weights = weights
         self._read: set[str] = set()
         self._used: set[int] = set()
@@ -380,7 +381,3 @@ def compute_type(policy: Any, where: str) -> DType:
     if policy is None:
         return dtypes.F32
     return element_type(policy.removeprefix("mixed_") if isinstance(policy, str) else policy, where)
-
-
-def _no_layers(item: Any, x: Value) -> Value:
-    raise AssertionError("the converter sets this")

@@ -79,20 +79,31 @@ def layer_normalization(layer: KerasLayer, b: Builder) -> Value:
     names = _affine(layer)
     if root_mean_square:
         names = ["gamma"]
-    # The variables have the extents in the order in which the axes are sorted before counting from the front.
-    raw = sorted(layer.integers("axis", None, -1))
-    stored = tuple(layer.extent(x, axis) for axis in raw)
-    found = dict(zip(names, layer.variables(dict.fromkeys(names, stored)), strict=True))
+    found = _over_axes(layer, names, shape)
     x = layer.cast(x, _precise(x.type.dtype))
     epsilon = layer.number("epsilon", 1e-3)
     scale, offset = (
-        layer.weight(name, found[name].reshape(shape), x.type.dtype) if name in found else None
-        for name in ("gamma", "beta")
+        layer.weight(name, found[name], x.type.dtype) if name in found else None for name in ("gamma", "beta")
     )
     if root_mean_square:
         assert scale is not None
         return layer.cast(_scaled_by_variance(b, x, axes, epsilon, scale), layer.dtype)
     return layer.cast(b(LayerNorm(axes=axes, epsilon=epsilon), x, scale, offset), layer.dtype)
+
+
+def _over_axes(layer: KerasLayer, names: list[str], shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """Variables with the extents of several axes.
+
+    Keras stores them in the order that the user gave the axes in, or sorted with negative ones in front, and
+    reshapes them without moving elements.
+    """
+    tensors = layer.variables(dict.fromkeys(names))
+    for name, tensor in zip(names, tensors, strict=True):
+        if sorted(tensor.shape) != sorted(shape):
+            raise layer.invalid(
+                f"{name} has shape {list(tensor.shape)} in the file, and should have {list(shape)}"
+            )
+    return {name: tensor.reshape(shape) for name, tensor in zip(names, tensors, strict=True)}
 
 
 def _scaled_by_variance(b: Builder, x: Value, axes: tuple[int, ...], epsilon: float, scale: Value) -> Value:
@@ -108,11 +119,10 @@ def _scaled_by_variance(b: Builder, x: Value, axes: tuple[int, ...], epsilon: fl
 def rms_normalization(layer: KerasLayer, b: Builder) -> Value:
     x = layer.input()
     axes = layer.axes(x)
-    raw = sorted(layer.integers("axis", None, -1))
-    (scale,) = layer.variables({"scale": tuple(layer.extent(x, axis) for axis in raw)})
+    scale = _over_axes(layer, ["scale"], tuple(layer.extent(x, axis) for axis in axes))["scale"]
     op = RMSNorm(axes=axes, epsilon=layer.number("epsilon", 1e-6))
     x = layer.cast(x, _precise(x.type.dtype))
-    weight = layer.weight("scale", scale.reshape(tuple(layer.extent(x, axis) for axis in axes)), x.type.dtype)
+    weight = layer.weight("scale", scale, x.type.dtype)
     return layer.cast(b(op, x, weight), layer.dtype)
 
 

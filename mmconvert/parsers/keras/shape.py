@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
@@ -34,13 +36,14 @@ def resolved(layer: KerasLayer, shape: tuple[Extent, ...], target: tuple[int, ..
     """``target`` with its -1 worked out from the elements of ``shape``.
 
     Raises:
-        InvalidModelError: there are several.
+        InvalidModelError: there are several, or the elements do not fill it.
     """
     if target.count(-1) > 1 or min(target, default=0) < -1:
         raise layer.invalid(f"{list(target)} is not a shape")
-    known = dims.product(tuple(extent for extent in target if extent != -1))
-    rest = dims.floordiv(dims.product(shape), known) if known != 0 else 0
-    return tuple(rest if extent == -1 else extent for extent in target)
+    size, known = dims.product(shape), math.prod(extent for extent in target if extent != -1)
+    if isinstance(size, int) and (size % known if known and -1 in target else size != known):
+        raise layer.invalid(f"{size} elements do not fill {list(target)}")
+    return tuple(dims.floordiv(size, known) if extent == -1 else extent for extent in target)
 
 
 @rule("Permute")

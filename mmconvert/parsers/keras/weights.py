@@ -122,8 +122,9 @@ def _own(layer: Record, paths: list[str], where: str) -> list[str]:
     scores = {path: _agreement(path.split("/")[:-1], trail) for path in paths}
     best = max(scores.values(), default=(0, 0))
     if best[0] == 0:
-        # The names may be anything where the group belongs to the layer alone.
-        return paths if len(layer.trail) == 1 else []
+        # Early versions of Keras 3 name variables without their layer, as long as each name is there once;
+        # and where the group belongs to the layer alone, the names may be anything.
+        return paths if len(layer.trail) == 1 else [path for path in paths if "/" not in path]
     own = [path for path in paths if scores[path] == best]
     if len({path.rpartition("/")[0] for path in own}) > 1:
         raise InvalidModelError(

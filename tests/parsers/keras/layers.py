@@ -266,11 +266,39 @@ SHAPE = [
     ),
 ]
 
-ACTIVATION_NAMES = (
-    "relu leaky_relu relu6 softmax celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu glu "
-    "tanh tanh_shrink sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish "
-    "log_softmax log_sigmoid sparsemax swish hard_swish"
-).split()
+ACTIVATION_NAMES = [
+    "relu",
+    "leaky_relu",
+    "relu6",
+    "softmax",
+    "celu",
+    "elu",
+    "selu",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "soft_shrink",
+    "sparse_plus",
+    "silu",
+    "gelu",
+    "glu",
+    "tanh",
+    "tanh_shrink",
+    "sigmoid",
+    "sparse_sigmoid",
+    "exponential",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "hard_shrink",
+    "linear",
+    "mish",
+    "log_softmax",
+    "log_sigmoid",
+    "sparsemax",
+    "swish",
+    "hard_swish",
+]
 
 ACTIVATION = [
     *_rows(

@@ -55,6 +55,16 @@ def layers(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {layer["config"]["name"]: layer for layer in config["layers"]}
 
 
+def entry(layer: str, **changes: Any) -> Edit:
+    """Changes what the config says of a layer."""
+    return lambda config: layers(config)[layer].update(changes)
+
+
+def setting(layer: str, **changes: Any) -> Edit:
+    """Changes settings of a layer."""
+    return lambda config: layers(config)[layer]["config"].update(changes)
+
+
 def test_sniff(small: Path, tmp_path: Path) -> None:
     for path in (small, small.with_suffix(".h5")):
         assert sniff(path, path.read_bytes()[:4096])
@@ -140,35 +150,46 @@ def test_unknown_methods_of_packing(small: Path, tmp_path: Path) -> None:
         load(path)
 
 
+def test_damaged_members(small: Path, tmp_path: Path) -> None:
+    whole, path = small.read_bytes(), tmp_path / "a.keras"
+    local, central = whole.index(b"PK\x03\x04"), whole.rindex(b"PK\x01\x02")
+    encrypted = bytearray(whole)
+    encrypted[central + 8] |= 1
+    path.write_bytes(encrypted)
+    with pytest.raises(InvalidModelError, match=r"model\.weights\.h5 is encrypted"):
+        load(path)
+    moved = bytearray(whole)
+    moved[central + 42 : central + 46] = (local + 1).to_bytes(4, "little")
+    path.write_bytes(moved)
+    with pytest.raises(InvalidModelError, match=r"model\.weights\.h5 lies outside"):
+        load(path)
+
+
 REFUSED: dict[str, tuple[Edit, str]] = {
-    "lambda": (lambda c: layers(c)["flat"].update(class_name="Lambda"), "Lambda at Lambda 'flat'\n    hint: its Python code"),
+    "lambda": (entry("flat", class_name="Lambda"), "Lambda at Lambda 'flat'\n    hint: its Python code"),
     "custom": (
-        lambda c: layers(c)["flat"].update(class_name="Mine", module=None, registered_name="pack>Mine"),
+        entry("flat", class_name="Mine", module=None, registered_name="pack>Mine"),
         "pack>Mine at Mine 'flat'\n    hint: the file does not hold the code",
     ),
-    "module": (lambda c: layers(c)["flat"].update(module="mine.layers"), "mine.layers.Flatten at Flatten 'flat'"),
-    "setting": (lambda c: layers(c)["y"]["config"].update(new_option=3), "settings that are not understood: new_option"),
-    "activation": (lambda c: layers(c)["y"]["config"].update(activation="mine"), "activation 'mine'"),
+    "module": (entry("flat", module="mine.layers"), "mine.layers.Flatten at Flatten 'flat'"),
+    "setting": (setting("y", new_option=3), "settings that are not understood: new_option"),
+    "activation": (setting("y", activation="mine"), "activation 'mine'"),
     "activation object": (
-        lambda c: layers(c)["y"]["config"].update(
-            activation={"module": "builtins", "class_name": "function", "config": "mine"}
-        ),
+        setting("y", activation={"module": "builtins", "class_name": "function", "config": "mine"}),
         "activation 'mine'",
     ),
     "activation layer": (
-        lambda c: layers(c)["y"]["config"].update(activation={"class_name": "Odd", "config": {"trainable": True}}),
+        setting("y", activation={"class_name": "Odd", "config": {"trainable": True}}),
         "activation Odd",
     ),
-    "padding": (lambda c: layers(c)["conv"]["config"].update(padding="causal"), "padding 'causal'"),
+    "padding": (setting("conv", padding="causal"), "padding 'causal'"),
     "quantized": (
-        lambda c: layers(c)["y"]["config"].update(
-            dtype={"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}
-        ),
+        setting("y", dtype={"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}),
         "quantized layers",
     ),
-    "text": (lambda c: layers(c)["x"]["config"].update(dtype="string"), "inputs of text at InputLayer 'x'"),
-    "sparse": (lambda c: layers(c)["x"]["config"].update(sparse=True), "sparse and ragged inputs"),
-}  # fmt: skip
+    "text": (setting("x", dtype="string"), "inputs of text at InputLayer 'x'"),
+    "sparse": (setting("x", sparse=True), "sparse and ragged inputs"),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -230,17 +251,17 @@ INVALID: dict[str, tuple[Edit, str]] = {
     "no name": (lambda c: c["layers"][1]["config"].update(name=3), "Conv2D has no name"),
     "same name": (lambda c: c["layers"].append(c["layers"][1]), "two layers are called 'conv'"),
     "missing": (lambda c: layers(c)["y"]["config"].pop("units"), "Dense 'y': the config has no 'units'"),
-    "not a number": (lambda c: layers(c)["y"]["config"].update(units="3"), "units = '3' is not an integer"),
-    "another number": (lambda c: layers(c)["y"]["config"].update(units=3), "kernel has shape [18, 2] in the file"),
-    "count": (lambda c: layers(c)["y"]["config"].update(use_bias=False), "has the variables kernel, and the file 2"),
-    "format": (lambda c: layers(c)["conv"]["config"].update(data_format="odd"), "data_format = 'odd'"),
-    "stride": (lambda c: layers(c)["conv"]["config"].update(strides=[0, 1]), "should be above 0"),
-    "window": (lambda c: layers(c)["x"]["config"].update(batch_shape=[None, 1, 4, 1]), "does not fit"),
-    "rank": (lambda c: layers(c)["x"]["config"].update(batch_shape=[None, 4, 1]), "a tensor of rank 4 is needed"),
-    "shape": (lambda c: layers(c)["x"]["config"].update(batch_shape=[None, -4, 4, 1]), "the shape of the input"),
-    "type": (lambda c: layers(c)["x"]["config"].update(dtype="odd"), "'odd' is not a known element type"),
-    "flag": (lambda c: layers(c)["y"]["config"].update(use_bias=1), "use_bias = 1 is neither true nor false"),
-}  # fmt: skip
+    "not a number": (setting("y", units="3"), "units = '3' is not an integer"),
+    "another number": (setting("y", units=3), "kernel has shape [18, 2] in the file"),
+    "count": (setting("y", use_bias=False), "has the variables kernel, and the file 2"),
+    "format": (setting("conv", data_format="odd"), "data_format = 'odd'"),
+    "stride": (setting("conv", strides=[0, 1]), "should be above 0"),
+    "window": (setting("x", batch_shape=[None, 1, 4, 1]), "does not fit"),
+    "rank": (setting("x", batch_shape=[None, 4, 1]), "a tensor of rank 4 is needed"),
+    "shape": (setting("x", batch_shape=[None, -4, 4, 1]), "the shape of the input"),
+    "type": (setting("x", dtype="odd"), "'odd' is not a known element type"),
+    "flag": (setting("y", use_bias=1), "use_bias = 1 is neither true nor false"),
+}
 
 
 @pytest.mark.parametrize("name", INVALID)
@@ -276,10 +297,13 @@ INVALID_CALLS: dict[str, tuple[Edit, str]] = {
     "odd output": (lambda c: c.update(output_layers=["s", "x", 0]), "is not a tensor of a layer"),
     "odd outputs": (lambda c: c.update(output_layers=3), "is not an input or output"),
     "odd input": (lambda c: c.update(input_layers=["r", 0, 0]), "'r' is not an input"),
-    "odd calls": (lambda c: layers(c)["r"].update(inbound_nodes=3), "not a list"),
-    "odd call": (lambda c: layers(c)["r"].update(inbound_nodes=[{"args": 3}]), "no arguments"),
-    "two tensors": (lambda c: layers(c)["r"].update(inbound_nodes=layers(c)["s"]["inbound_nodes"][:1]), "waits for"),
-}  # fmt: skip
+    "odd calls": (entry("r", inbound_nodes=3), "not a list"),
+    "odd call": (entry("r", inbound_nodes=[{"args": 3}]), "no arguments"),
+    "two tensors": (
+        lambda c: layers(c)["r"].update(inbound_nodes=layers(c)["s"]["inbound_nodes"]),
+        "waits for",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", INVALID_CALLS)
@@ -394,7 +418,6 @@ def test_odd_values_never_escape(two: Path, small: Path, tmp_path: Path) -> None
         try:
             load(rewritten((two, small)[trial % 2], tmp_path / "a.keras", edit))
         except MMConvertError as error:
-            assert str(error)
             outcomes.add(type(error))
     assert {InvalidModelError, UnsupportedError} <= outcomes
 

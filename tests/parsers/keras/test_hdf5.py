@@ -50,10 +50,12 @@ def test_arrays(name: str, libver: str, tmp_path: Path) -> None:
         {"chunks": (3, 4), "compression": "gzip"},
         {"chunks": (2, 2), "compression": "gzip", "shuffle": True, "fletcher32": True},
         {"chunks": (1, 1)},
+        {"chunks": (1, 1), "compression": "gzip", "shuffle": True},
+        {"chunks": (8, 8), "maxshape": (None, None)},
     ],
 )
 def test_chunks(options: dict[str, Any], tmp_path: Path) -> None:
-    array = np.arange(35, dtype="<f4").reshape(5, 7)
+    array = np.arange(350, dtype="<f4").reshape(50, 7)
     root = write(tmp_path / "a.h5", lambda file: file.create_dataset("a", data=array, **options))
     assert np.array_equal(root.tensor("a").numpy(), array)
 
@@ -67,6 +69,47 @@ def test_an_array_that_is_stored_in_one_piece_is_not_copied(tmp_path: Path) -> N
     view[bytes(view).index(np.float32([0, 1, 2, 3, 4]).tobytes())] = 1
     assert array[0] != 0
     assert not array.flags.writeable
+
+
+def test_an_array_in_its_header(tmp_path: Path) -> None:
+    def fill(file: Any) -> None:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple((3,))
+        dataset = h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F32LE, space, properties)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.float32([1, 2, 3]))
+
+    assert write(tmp_path / "a.h5", fill).tensor("a").numpy().tolist() == [1, 2, 3]
+
+
+def test_the_newest_format(tmp_path: Path) -> None:
+    def fill(file: Any) -> None:
+        file.attrs["text"], file.attrs["empty"] = "x" * 300, ""
+        for index in range(6):
+            file[f"g/{index}/x"] = np.arange(index)
+            file[f"g/{index}"].attrs["name"] = f"layer {index}"
+
+    root = write(tmp_path / "a.h5", fill, libver="latest")
+    assert root.text("text") == "x" * 300
+    assert root.text("empty") == ""
+    group = root.group("g/5")
+    assert group is not None
+    assert group.text("name") == "layer 5"
+    assert group.tensor("x").numpy().tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("what", ["links", "attributes"])
+def test_dense_storage_is_refused(what: str, tmp_path: Path) -> None:
+    def fill(file: Any) -> None:
+        for index in range(20):
+            if what == "links":
+                file.create_group(f"g{index}")
+            else:
+                file.attrs[f"a{index}"] = "text"
+
+    root = write(tmp_path / "a.h5", fill, libver="latest")
+    with pytest.raises(UnsupportedError, match=f"dense storage of {what}"):
+        _ = root.names() if what == "links" else root.text("a1")
 
 
 def test_groups_of_many(tmp_path: Path) -> None:

@@ -19,12 +19,15 @@ def test_layer_computes_what_keras_does(row: Row, keras: Any, tmp_path: Path) ->
         compare(model, saved(model, tmp_path, suffix), tolerance=row.tolerance)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_layer_computes_what_keras_2_does(row: Row, keras2: Any, tmp_path: Path) -> None:
-    try:
-        model = row.build(keras2)
-    except (AttributeError, TypeError, ValueError) as error:
-        pytest.skip(f"not in Keras 2: {error}")
-    randomize(model)
-    for suffix in (".keras", ".h5"):
-        compare(model, saved(model, tmp_path, suffix), tolerance=row.tolerance)
+def test_layers_compute_what_keras_2_does(keras2: Any, tmp_path: Path) -> None:
+    compared = 0
+    for row in ROWS:
+        try:
+            model = row.build(keras2)
+        except (AttributeError, TypeError, ValueError):
+            continue  # Keras 2 has no such layer or setting
+        randomize(model)
+        for suffix in (".keras", ".h5"):
+            compare(model, saved(model, tmp_path, suffix), tolerance=row.tolerance)
+        compared += 1
+    assert compared > 150

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mmconvert.errors import UnsupportedError, UsageError
+from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.interpreter import run
 from mmconvert.ir.graph import Graph
 from mmconvert.parsers.keras import load, sniff
@@ -184,6 +184,35 @@ def test_weights_without_names_go_by_their_order(tmp_path: Path) -> None:
     a, b = random(3, 2), random(2)
     x, y = compute(load(write(tmp_path / "model.h5", config, {"d": {"param_0": a, "param_1": b}})).graph)
     close(y, np.tanh(x @ a + b))
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    config = {
+        "class_name": "Sequential",
+        "config": [layer("Dense", "d", batch_input_shape=[None, 3], units=2)],
+    }
+    with pytest.raises(InvalidModelError, match="the file has no weights for Dense 'd'"):
+        load(write(tmp_path / "model.h5", config, {}))
+
+
+def test_nested_weights_without_their_layers(tmp_path: Path) -> None:
+    inner = {
+        "class_name": "Sequential",
+        "name": "inner",
+        "config": {
+            "name": "inner",
+            "layers": [
+                layer("Dense", "d", batch_input_shape=[None, 3], units=2, use_bias=False),
+                layer("BatchNormalization", "b", axis=-1, center=False, scale=False, epsilon=0.5),
+            ],
+        },
+    }
+    a, mean, variance = random(3, 2), random(2), np.abs(random(2))
+    weights: Weights = {"inner": {"kernel": a, "moving_mean": mean, "moving_variance": variance}}
+    x, y = compute(
+        load(write(tmp_path / "model.h5", {"class_name": "Sequential", "config": [inner]}, weights)).graph
+    )
+    close(y, (x @ a - mean) / np.sqrt(variance + 0.5))
 
 
 def test_long_lists_of_names_are_cut(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_dilated_transposed_convolution(keras: Any, tmp_path: Path) -> None:
 
 
 def test_channels_first(keras: Any, tmp_path: Path) -> None:
-    """TensorFlow cannot compute it on a CPU: the same layers with channels last serve, between transpositions."""
+    """TensorFlow has none on a CPU: the same layers serve with channels last, between transpositions."""
     L = keras.layers
     makes = [
         lambda **k: L.Conv2D(6, (2, 3), 2, "same", **k),

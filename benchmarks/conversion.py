@@ -107,10 +107,9 @@ class Outcome:
         return "met" if fast and small else "missed"
 
 
-def convert_command(source: Path, out: Path) -> list[str]:
-    """Returns the command that converts with mmconvert, to the inputs' layout that the peers choose too."""
-    options = ["--no-verify", "--io-layout", "target"]
-    return [sys.executable, "-m", "mmconvert", "convert", str(source), str(out), *options]
+def convert_command(source: Path, out: Path, *options: str) -> list[str]:
+    """Returns the command that converts with mmconvert and leaves the verification out."""
+    return [sys.executable, "-m", "mmconvert", "convert", str(source), str(out), "--no-verify", *options]
 
 
 def measured(case: Case, rounds: int, *, ours_too: bool) -> Outcome:
@@ -118,7 +117,7 @@ def measured(case: Case, rounds: int, *, ours_too: bool) -> Outcome:
     source = case.source()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "ours.tflite"
-        ours = Side("mmconvert", lambda _: convert_command(source, out))
+        ours = Side("mmconvert", lambda _: convert_command(source, out, "--io-layout", "target"))
         peer = case.peer_side()
         measure.compare([ours, peer] if ours_too else [peer], rounds)
         for side in (ours, peer):

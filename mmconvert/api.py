@@ -16,13 +16,14 @@ import numpy as np
 from mmconvert import dtypes, registry
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import require_writable
-from mmconvert.interpreter import Precision, Trace
+from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
-from mmconvert.ir.copy import copy_module
+from mmconvert.ir.copy import copy_graph, copy_module
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Array
 from mmconvert.lowering import lower
+from mmconvert.passes import pipeline
 from mmconvert.passes.layout.assign import IoLayout
 from mmconvert.passes.outcome import Outcome
 from mmconvert.registry import Format
@@ -44,6 +45,8 @@ def _silent(_: str) -> None:
 class Model(Module):
     """A model in memory: its graph, its metadata, and the warnings that reading it gave rise to."""
 
+    _prepared: tuple[int, Session] | None = None
+
     def save(self, path: AnyPath, format: str | None = None, **options: Any) -> None:
         """Writes the model; see ``mmconvert.save``."""
         save(self, path, format=format, **options)
@@ -51,8 +54,19 @@ class Model(Module):
     def run(
         self, inputs: Mapping[str, Array], *, precision: Precision = "float32", trace: Trace | None = None
     ) -> dict[str, Array]:
-        """Runs the model in the bundled interpreter; see ``mmconvert.interpreter.run``."""
-        return interpret(self.graph, inputs, precision=precision, trace=trace)
+        """Runs the model in the bundled interpreter; see ``mmconvert.interpreter.run``.
+
+        The model is made ready once, and again when its graph was edited: weights are loaded, and the graph is
+        optimized as a runtime would do it (batch norms become part of convolutions). With ``trace``, and in
+        float64, the graph runs exactly as it is.
+        """
+        if trace is not None or precision == "float64":
+            return interpret(self.graph, inputs, precision=precision, trace=trace)
+        if self._prepared is None or self._prepared[0] != self.graph.edits:
+            graph = copy_graph(self.graph)
+            pipeline.optimize(graph)
+            self._prepared = self.graph.edits, Session(graph)
+        return self._prepared[1].run(inputs)
 
 
 @dataclass(slots=True)
@@ -190,8 +204,8 @@ def convert(
         UsageError, InvalidModelError, UnsupportedError: as ``load`` and ``save``.
     """
     path = Path(target)
-    format = registry.of_target(path, to)
     _require_apart(Path(source), path)
+    format = registry.of_target(path, to)
     require_writable(path, folder=format.folder)
     report = Report(str(source), str(path), format.name)
     progress("reading")
@@ -278,7 +292,7 @@ def run(model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = No
     format = registry.identify(path)
     if runtime == "interpreter" or (runtime is None and format.parser):
         graph = load(path).graph
-        return interpret(graph, feeds.fit(graph, inputs))
+        return Session(graph, hold_weights=False).run(feeds.fit(graph, inputs))
     if runtime not in (None, "native") and registry.find(runtime or "").name != format.name:
         raise UsageError(f"{runtime} cannot run {format.title}", where=str(path), hint="--runtime native can")
     return sides.require_runtime(path, format).run(inputs)

@@ -98,8 +98,12 @@ def invoke(arguments: Sequence[str]) -> int:
     """
     as_json = "--json" in arguments
     try:
-        code = cli.main(list(arguments), prog_name="mmconvert", standalone_mode=False)
+        # Not cli.main(), which would give exit codes of its own to a closed pipe and to Ctrl-C.
+        with cli.make_context("mmconvert", list(arguments)) as context:
+            code = cli.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         if as_json:
             _print_error("UsageError", error.format_message(), error.exit_code)
@@ -112,7 +116,7 @@ def invoke(arguments: Sequence[str]) -> int:
             _print_error(type(error).__name__, error.message, error.exit_code, **_details(error))
         console.error(str(error))
         return error.exit_code
-    except click.Abort:
+    except (KeyboardInterrupt, click.Abort):
         if as_json:
             _print_error("Interrupted", "interrupted", INTERRUPTED)
         click.echo("interrupted", err=True)

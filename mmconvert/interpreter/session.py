@@ -15,6 +15,7 @@ from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
 from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.kernels.memory import Pool, pooled
 from mmconvert.ir.kernels.workers import single_threaded_blas
 from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import Array
@@ -75,6 +76,7 @@ class Session:
         self._constants: dict[int, Tensor] = {}
         self._loaded: dict[int, Array] = {}
         self._children: dict[Graph, Session] = {}
+        self._pool = Pool()
         self._steps = self._plan()
 
     def run(self, inputs: Mapping[str, Array], *, trace: Trace | None = None) -> dict[str, Array]:
@@ -95,7 +97,7 @@ class Session:
         for value, array in zip(self.graph.inputs, arrays, strict=True):
             bindings.bind(value.type, array.shape, value.name)
             live[self._slots[value]] = array
-        with single_threaded_blas():
+        with single_threaded_blas(), pooled(self._pool):
             for step in self._steps:
                 self._execute(step, live, bindings, trace)
         return [self._read(self._slots[v], live) for v in self.graph.outputs]  # type: ignore[misc]
@@ -119,8 +121,12 @@ class Session:
             bindings.discover(value.type, array.shape)
         if trace is not None:
             trace(step.node, outputs)
+        operands.clear()
         for slot in step.frees:
-            live[slot] = None
+            array, live[slot] = live[slot], None
+            # Held by `array` and the call alone: no view of it is left either.
+            if array is not None and array.flags.owndata and sys.getrefcount(array) <= 2:
+                self._pool.give(array)
 
     def _evaluate(self, step: Step, op: Op, operands: list[Array | None]) -> Any:
         if isinstance(op, ControlOp):

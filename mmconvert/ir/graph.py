@@ -143,6 +143,7 @@ class Graph:
         self.result.graph = self
         self.result._previous = self.result._next = self.result
         self._count = 0
+        self.edits = 0  # grows with every change, so that what was derived from the graph can be told stale
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -191,6 +192,7 @@ class Graph:
         """A new graph input, after the others."""
         value = Value(type, name)
         self.inputs.append(value)
+        self.edits += 1
         return value
 
     def constant(self, tensor: Tensor, name: str = "") -> Value:
@@ -237,6 +239,7 @@ class Graph:
 
     def set_input(self, node: Node[Op], index: int, value: Value) -> None:
         """Makes ``node`` read ``value`` as its input ``index``; the type must stay the same."""
+        self.edits += 1
         old = node.inputs[index]
         if old is not None:
             _require_same_type(node, old, value)
@@ -261,6 +264,7 @@ class Graph:
 
     def set_outputs(self, values: Sequence[Value], names: Sequence[str] | None = None) -> None:
         """Declares the graph's outputs; ``names`` defaults to the values' own."""
+        self.edits += 1
         for index, value in enumerate(self.result.inputs):
             if value is not None:
                 del value.uses[self.result, index]
@@ -271,6 +275,7 @@ class Graph:
 
     def set_output(self, index: int, value: Value) -> None:
         """Replaces one output; unlike ``set_input`` its type may change."""
+        self.edits += 1
         old = self.outputs[index]
         del old.uses[self.result, index]
         self.result.inputs = (*self.result.inputs[:index], value, *self.result.inputs[index + 1 :])
@@ -280,6 +285,7 @@ class Graph:
         """Takes over everything in ``other``, which is empty afterwards, in place of what is here."""
         self.inputs, self.output_names, self.result = other.inputs, other.output_names, other.result
         self._count = other._count
+        self.edits += 1
         for node in (*self, self.result):
             node.graph = self
         other.__init__(other.name)  # type: ignore[misc]
@@ -290,6 +296,7 @@ class Graph:
         node._previous, node._next, node.graph = previous, before, self
         previous._next = before._previous = node
         self._count += 1
+        self.edits += 1
 
     def _unlink(self, node: Node[Op]) -> None:
         previous, following = node._previous, node._next
@@ -298,6 +305,7 @@ class Graph:
         previous._next, following._previous = following, previous
         node.graph = None
         self._count -= 1
+        self.edits += 1
 
     def __repr__(self) -> str:
         return f"<graph {self.name}: {self._count} nodes>"

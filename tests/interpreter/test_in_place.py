@@ -79,3 +79,15 @@ def test_a_view_keeps_its_values():
     x = np.arange(-4, 4, dtype=np.float32).reshape(2, 4)
     out = Session(graph).run({"x": x})
     np.testing.assert_array_equal(out["y"], np.abs(x).reshape(8))
+
+
+def test_a_model_is_planned_anew_after_an_edit():
+    from mmconvert.api import Model
+    from mmconvert.ir.ops import Neg
+
+    model = Model(graph_of(TEXT))
+    x = np.ones((4, 64, 64, 8), np.float32)
+    first = model.run({"x": x})["y"]
+    node = next(n for n in model.graph if n.op.name == "Abs")
+    model.graph.replace(node, Neg(), node.inputs)
+    assert not np.array_equal(model.run({"x": x})["y"], first)

@@ -158,3 +158,17 @@ def test_conv_over_unknown_extents():
     w = b.constant(np.zeros((8, 3, 3, 3), np.float32))
     conv = Conv(strides=(2, 2), dilations=(1, 1), padding=Explicit(((1, 1), (1, 1))), layout=Layout.NCHW)
     assert b(conv, x, w).type.shape == (1, 8, (h + 1) // 2, 16)
+
+
+def test_every_edit_is_counted():
+    graph, x, y, z = _chain()
+    counts = [graph.edits]
+    graph.replace(y.producer, Tanh(), [x])
+    counts.append(graph.edits)
+    graph.set_outputs([x], ["x"])
+    counts.append(graph.edits)
+    graph.set_output(0, z)
+    counts.append(graph.edits)
+    graph.input("more", _type(1))
+    counts.append(graph.edits)
+    assert counts == sorted(set(counts))

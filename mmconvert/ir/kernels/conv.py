@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mmconvert.ir.kernels import workers
+from mmconvert.ir.kernels import memory, workers
 from mmconvert.ir.kernels.depthwise import depthwise
 from mmconvert.ir.kernels.elementwise import add_to_rows
 from mmconvert.ir.kernels.multiply import multiply, working_dtype
@@ -64,7 +64,7 @@ def convolve(
     windows = windows_of(kernel, strides, dilations, pads)
     out = [window.outputs(extent) for window, extent in zip(windows, x.shape[lead:], strict=False)]
     shape = (x.shape[0], *out, weight.shape[0]) if channels_last else (x.shape[0], weight.shape[0], *out)
-    y = np.empty(shape, np.result_type(x, weight))
+    y = memory.empty(shape, np.result_type(x, weight))
     if not y.size:
         return y
     if groups > 1 and groups == x.shape[-1 if channels_last else 1]:
@@ -178,7 +178,11 @@ def _positions(x: Array, windows: Windows, nbytes: int) -> int:
 
 def _separate(view: Array, windows: Windows) -> Array:
     """The windows one by one in memory: overlapping windows are no matrix to BLAS."""
-    return view if _single(windows) else np.ascontiguousarray(view)
+    if _single(windows):
+        return view
+    unrolled = memory.scratch(view.shape, view.dtype)
+    np.copyto(unrolled, view)
+    return unrolled
 
 
 def _single(windows: Windows) -> bool:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mmconvert.ir.kernels import workers
+from mmconvert.ir.kernels import memory, workers
 from mmconvert.ir.kernels.windows import Array
 
 _CHUNK = 1 << 18  # bytes that stay in the L2 cache from one operation to the next
@@ -33,7 +33,7 @@ def clip(x: Array, low: float, high: float, out: Array | None = None) -> Array:
     bounds = x.dtype.type(low), x.dtype.type(high)
     if x.nbytes < _SHARED or not x.flags.c_contiguous or (out is not None and not out.flags.c_contiguous):
         return np.asarray(np.clip(x, *bounds, out=out))
-    out = np.empty_like(x) if out is None else out
+    out = memory.empty(x.shape, x.dtype) if out is None else out
     source, target = x.reshape(-1), out.reshape(-1)
     workers.each(lambda part: np.clip(source[part], *bounds, out=target[part]), _parts(x.size))
     return out
@@ -57,7 +57,7 @@ def affine(x: Array, scale: Array, shift: Array, axis: int, out: Array | None = 
     """
     axis %= x.ndim
     if out is None:
-        out = np.empty(x.shape, np.result_type(x, scale, shift))
+        out = memory.empty(x.shape, np.result_type(x, scale, shift))
     if not (x.flags.c_contiguous and out.flags.c_contiguous and x.size):
         column = (-1, *[1] * (x.ndim - 1 - axis))
         return np.add(np.multiply(x, scale.reshape(column), out=out), shift.reshape(column), out=out)

@@ -17,7 +17,7 @@ def sniff(path: Path, head: bytes) -> bool:
 
         return is_archive(path)
     if head.startswith(_HDF5):
-        from mmconvert.parsers.keras.files import is_keras
+        from mmconvert.parsers.keras.sniffing import is_keras
 
         return is_keras(path)
     return False

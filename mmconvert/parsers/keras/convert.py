@@ -105,9 +105,8 @@ class Converter:
     def _network(self, network: Network, given: list[Value] | None) -> list[Value | None]:
         """The outputs of a network over ``given`` values, or over new inputs of the graph."""
         if given is not None and len(given) != len(network.inputs):
-            raise InvalidModelError(
-                f"a model with {len(network.inputs)} inputs is called on {len(given)} tensors"
-            )
+            what = f"a model with {len(network.inputs)} inputs is called on {len(given)} tensors"
+            raise InvalidModelError(what, where=self._file)
         done: _Done = {}
         for index, ref in enumerate(network.inputs):
             layer = network.layers.get(ref.layer)
@@ -147,38 +146,38 @@ class Converter:
         self._calls += 1
         if self._calls > MAX_CALLS:
             raise InvalidModelError(f"the model has more than {MAX_CALLS} calls of layers", where=self._file)
-        rule = self._rules.find(layer.rule_key, self._version)
-        if layer.is_custom or (rule is None and layer.network is None):
+        if layer.is_custom or (layer.network is None and self._rule(layer) is None):
             name = layer.registered or f"{layer.module}.{layer.kind}" if layer.is_custom else layer.kind
             self._problems.append(Problem(name, (layer.place,), hint_for(layer)))
             return None
         values = {ref: self._value(ref, done) for ref in call.refs()}
-        if any(value is None for value in values.values()):
+        if None in values.values():
             return None
-        args, kwargs = _resolve(call.args, values), _resolve(call.kwargs, values)
         try:
-            mask, training = kwargs.pop("mask", None), kwargs.pop("training", None)
-            if training and layer.legacy:
-                # Keras 3 overrides the argument when it predicts, Keras 2 does not.
-                raise _refused(layer, "called with training=True")
-            if layer.network is not None:
-                operands = _operands(layer.network, args)
-                self._masks.update((value, mask) for value in operands if isinstance(mask, Value))
-                results = self._network(layer.network, operands)
-                return (
-                    None
-                    if any(value is None for value in results)
-                    else tuple(v for v in results if v is not None)
-                )
-            return self._apply(layer, rule, args, kwargs, mask)
+            return self._run(layer, _resolve(call.args, values), _resolve(call.kwargs, values))
         except UnsupportedError as error:
-            self._problems.extend(error.problems)
+            self._problems.extend(error.problems or [Problem(error.message, (layer.place,), error.hint)])
             return None
 
+    def _run(self, layer: Record, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...] | None:
+        mask, training = kwargs.pop("mask", None), kwargs.pop("training", None)
+        if training and layer.legacy:
+            # Keras 3 overrides the argument when it predicts, Keras 2 does not.
+            problem = Problem(f"{layer.kind}: called with training=True", (layer.place,))
+            raise UnsupportedError(problem.what, problems=[problem])
+        if layer.network is None:
+            return self._apply(layer, args, kwargs, mask)
+        operands = _operands(layer.network, args)
+        self._masks.update((value, mask) for value in operands if isinstance(mask, Value))
+        results = self._network(layer.network, operands)
+        known = tuple(value for value in results if value is not None)
+        return known if len(known) == len(results) else None
+
     def _apply(
-        self, record: Record, rule: Any, args: list[Any], kwargs: dict[str, Any], mask: Any = None
+        self, record: Record, args: list[Any], kwargs: dict[str, Any], mask: Any = None
     ) -> tuple[Value, ...]:
-        apply: Rule = rule
+        apply = self._rule(record)
+        assert apply is not None
         layer = KerasLayer(
             record, self._b, self._weights, self._version, lambda item, x: self._inner(record, item, x)
         )
@@ -197,15 +196,17 @@ class Converter:
             self._masks.update((value, handed) for value in outputs)
         return outputs
 
+    def _rule(self, layer: Record) -> Rule | None:
+        return self._rules.find(layer.rule_key, self._version)
+
     def _inner(self, owner: Record, item: Any, x: Value) -> Value:
         """The output of a layer that stands in the config of another, as its activation."""
         layer = record(item, owner.trail, self._file)
         layer.key = f"{owner.key}activation/"
-        rule = self._rules.find(layer.rule_key, self._version)
-        if rule is None or layer.kind in NETWORKS or layer.is_custom:
+        if self._rule(layer) is None or layer.kind in NETWORKS or layer.is_custom:
             problem = Problem(f"activation {layer.kind}", (owner.place,), hint_for(layer))
             raise UnsupportedError(problem.what, problems=[problem])
-        return self._apply(layer, rule, [x], {})[0]
+        return self._apply(layer, [x], {})[0]
 
     def _autocast(self, layer: KerasLayer, value: Value) -> Value:
         keep = (
@@ -246,10 +247,6 @@ def all_layers(network: Network) -> Iterator[Record]:
         yield layer
         if layer.network is not None:
             yield from all_layers(layer.network)
-
-
-def _refused(layer: Record, what: str) -> UnsupportedError:
-    return UnsupportedError(what, problems=[Problem(f"{layer.kind}: {what}", (layer.place,))])
 
 
 def _resolve(item: Any, values: dict[Ref, Value | None]) -> Any:

@@ -5,27 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmconvert.errors import InvalidModelError, MMConvertError, Problem, UnsupportedError, UsageError
+from mmconvert.errors import InvalidModelError, Problem, UnsupportedError, UsageError
 from mmconvert.ir.model import Metadata, Module
 from mmconvert.parsers.keras.archive import is_archive, read_archive
 from mmconvert.parsers.keras.convert import Converter, all_layers
-from mmconvert.parsers.keras.hdf5 import Group, open_file
+from mmconvert.parsers.keras.hdf5 import open_file
 from mmconvert.parsers.keras.mapping import map_path
+from mmconvert.parsers.keras.sniffing import is_weights
 from mmconvert.parsers.keras.source import NETWORKS, Record, decode, network, record
 from mmconvert.parsers.keras.table import RULES
 from mmconvert.parsers.keras.weights import ArchiveWeights, LegacyWeights, Weights
 
 _WHOLE_MODEL = "save the whole model with model.save(), or give its architecture (JSON) as network="
-
-
-def is_keras(path: Path) -> bool:
-    """True when the HDF5 file ``path`` was written by Keras: a model, or the weights of one."""
-    try:
-        root = open_file(map_path(path), str(path))
-        marks = (root.texts(name) for name in ("model_config", "layer_names"))
-        return any(mark is not None for mark in marks) or _is_weights(root)
-    except MMConvertError:
-        return False
 
 
 def read(path: Path, architecture: Path | None) -> Module:
@@ -51,7 +42,7 @@ def read(path: Path, architecture: Path | None) -> Module:
         config, version = decode(text, str(path)), root.text("keras_version") or version
     model = _model(config, str(path))
     assert model.network is not None
-    if _is_weights(root):
+    if is_weights(root):
         return _convert(model, ArchiveWeights(root, all_layers(model.network)), version or "3", path)
     return _convert(model, LegacyWeights(inner), version, path)
 
@@ -64,11 +55,6 @@ def _read_archive(path: Path) -> Module:
     weights = ArchiveWeights(open_file(archive.weights, str(path)), all_layers(model.network))
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     return _convert(model, weights, version, path)
-
-
-def _is_weights(root: Group) -> bool:
-    """True for the layout of `model.weights.h5`."""
-    return "layers" in root or "_layer_checkpoint_dependencies" in root
 
 
 def _model(config: Any, where: str) -> Record:

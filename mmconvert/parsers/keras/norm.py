@@ -37,7 +37,9 @@ EPSILON = 1e-7
 @rule("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
 def batch_normalization(layer: KerasLayer, b: Builder) -> Value:
     layer.ignore("momentum", "synchronized", "renorm_momentum", "renorm_clipping", "fused", "adjustment")
-    (axis,) = layer.axes(layer.input())
+    axis, *others = layer.axes(layer.input())
+    if others:
+        raise layer.refuse("several axes")
     channels = layer.extent(layer.input(), axis)
     if layer.setting("virtual_batch_size", None) is not None:
         raise layer.refuse("virtual_batch_size")

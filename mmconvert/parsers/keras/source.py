@@ -110,10 +110,10 @@ class Record:
 
     @property
     def is_operation(self) -> bool:
-        """True for a function of ``keras.ops``; `.h5` files name no modules, but all layers
-        other than these have `trainable`."""
+        """True for a function of ``keras.ops``."""
         if self.module:
             return self.module.startswith(_OPERATIONS)
+        # `.h5` files name no modules, but layers note whether they are trainable, but for a few.
         others = self.kind in NETWORKS or self.kind.startswith(("InputLayer", "SpatialDropout"))
         return "trainable" not in self.settings and not others
 

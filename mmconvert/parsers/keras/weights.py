@@ -37,9 +37,9 @@ class ArchiveWeights:
         """
         self._root = root
         self._named: dict[str, dict[str, Group]] = {}
-        self._places: dict[tuple[str, str], list[str]] = {}
+        self._namesakes: dict[tuple[str, str], list[Record]] = {}
         for layer in layers:
-            self._places.setdefault((layer.kind, layer.name), []).append(layer.key)
+            self._namesakes.setdefault((layer.kind, layer.name), []).append(layer)
 
     def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
         """See ``Weights.of``."""
@@ -56,9 +56,9 @@ class ArchiveWeights:
 
     def _find(self, layer: Record) -> Group | None:
         # A layer that stands in two models is stored once, where Keras met it first.
-        keys = [layer.key, *self._places.get((layer.kind, layer.name), ())]
-        groups = [group for key in keys if (group := self._at(key, layer.name)) is not None]
-        return next((group for group in groups if group.names()), groups[0] if groups else None)
+        twins = [twin for twin in self._namesakes.get((layer.kind, layer.name), ()) if _same(twin, layer)]
+        groups = (self._at(key, layer.name) for key in (layer.key, *(twin.key for twin in twins)))
+        return next((group for group in groups if group is not None), None)
 
     def _at(self, key: str, name: str) -> Group | None:
         group = self._variables(key)
@@ -82,6 +82,15 @@ class ArchiveWeights:
             groups = [self._root.group(f"{parent}{name}/vars") for name in names]
             self._named[parent] = {group.text("name") or "": group for group in groups if group is not None}
         return self._named[parent]
+
+
+def _same(left: Record, right: Record) -> bool:
+    """True when two records have the same settings, but for objects, which are numbered anew each time."""
+    plain = [
+        {key: value for key, value in item.settings.items() if not isinstance(value, dict)}
+        for item in (left, right)
+    ]
+    return plain[0] == plain[1]
 
 
 class LegacyWeights:

@@ -119,6 +119,7 @@ UNSUPPORTED = [
         {"kernel": (3, 2, 4)},
     ),
     Refusal("MaxPooling2D", [IMAGE], "MaxPooling2D: padding 'odd'", {"pool_size": 2, "padding": "odd"}),
+    Refusal("BatchNormalization", [LINE], "BatchNormalization: several axes", {"axis": [1, 2]}),
     Refusal("BatchNormalization", [FLAT], "virtual_batch_size", {"virtual_batch_size": 2}),
     Refusal("GroupNormalization", [IMAGE], "axis 2 of 4", {"axis": 2, "groups": 1}),
     Refusal("Activation", [[None, None]], "sparsemax over an unknown extent", {"activation": "sparsemax"}),

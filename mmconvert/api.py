@@ -18,6 +18,7 @@ from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import require_writable
 from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
+from mmconvert.ir.check import check
 from mmconvert.ir.copy import copy_graph, copy_module
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
@@ -56,9 +57,9 @@ class Model(Module):
     ) -> dict[str, Array]:
         """Runs the model in the bundled interpreter; see ``mmconvert.interpreter.run``.
 
-        The model is made ready once, and again when its graph was edited: weights are loaded, and the graph is
-        optimized as a runtime would do it (batch norms become part of convolutions). With ``trace``, and in
-        float64, the graph runs exactly as it is.
+        The model is made ready once, and again when its graph was edited: weights are loaded, and the graph
+        is optimized as a runtime would do it (batch norms become part of convolutions). With ``trace``, and
+        in float64, the graph runs exactly as it is.
         """
         if trace is not None or precision == "float64":
             return interpret(self.graph, inputs, precision=precision, trace=trace)
@@ -144,6 +145,7 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
     module: Module = parser.load(path, **_accepted(parser.load, options, f"reading {found.title}"))
     if not module.graph.outputs:
         raise InvalidModelError("the model has no outputs", where=str(path))
+    check(module.graph, after="reading")
     return Model(module.graph, module.metadata, module.warnings)
 
 

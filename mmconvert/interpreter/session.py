@@ -15,7 +15,7 @@ from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
 from mmconvert.ir.graph import Graph, Node, Value
-from mmconvert.ir.kernels.memory import Pool, pooled
+from mmconvert.ir.kernels.memory import LIMIT, Pool, pooled
 from mmconvert.ir.kernels.workers import single_threaded_blas
 from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import Array
@@ -76,8 +76,10 @@ class Session:
         self._constants: dict[int, Tensor] = {}
         self._loaded: dict[int, Array] = {}
         self._children: dict[Graph, Session] = {}
-        self._pool = Pool()
         self._steps = self._plan()
+        # A quarter of what the weights take: the memory of a run stays within its bound.
+        weights = sum(tensor.nbytes for tensor in self._constants.values())
+        self._pool = Pool(min(LIMIT, weights // 4)) if hold_weights else None
 
     def run(self, inputs: Mapping[str, Array], *, trace: Trace | None = None) -> dict[str, Array]:
         """Runs the graph over named inputs; see ``run``."""
@@ -125,7 +127,8 @@ class Session:
         for slot in step.frees:
             array, live[slot] = live[slot], None
             # Held by `array` and the call alone: no view of it is left either.
-            if array is not None and array.flags.owndata and sys.getrefcount(array) <= 2:
+            unseen = array is not None and array.flags.owndata and sys.getrefcount(array) <= 2
+            if self._pool is not None and array is not None and unseen:
                 self._pool.give(array)
 
     def _evaluate(self, step: Step, op: Op, operands: list[Array | None]) -> Any:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 LIMIT = 1 << 24
-"""How many bytes a pool keeps at most: enough for the large early layers of a CNN, little beside its weights."""
+"""How many bytes a pool keeps at most: the large early layers of a CNN."""
 
 SCRATCH = 1 << 22
 """How many bytes of scratch memory a thread keeps at most."""
@@ -26,19 +26,24 @@ _state = threading.local()
 
 
 class Pool:
-    """Arrays without a user, newest last."""
+    """Arrays without a user, newest last.
 
-    def __init__(self) -> None:
+    Args:
+        limit: how many bytes they may be.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
         self._free: list[Array] = []
         self._bytes = 0
 
     def give(self, array: Array) -> None:
         """Takes over an array that owns its memory and that nobody else refers to."""
-        if array.nbytes > LIMIT:
+        if array.nbytes > self._limit:
             return
         self._free.append(array)
         self._bytes += array.nbytes
-        while self._bytes > LIMIT:
+        while self._bytes > self._limit:
             self._bytes -= self._free.pop(0).nbytes
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -52,8 +57,8 @@ class Pool:
 
 
 @contextmanager
-def pooled(pool: Pool) -> Iterator[None]:
-    """Lets ``empty`` take from ``pool`` in this thread."""
+def pooled(pool: Pool | None) -> Iterator[None]:
+    """Lets ``empty`` take from ``pool`` in this thread; None lets it take from nowhere."""
     before = getattr(_state, "pool", None)
     _state.pool = pool
     try:

@@ -11,12 +11,12 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
-from mmconvert.errors import InferenceError, UsageError
+from mmconvert.errors import InferenceError, InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
 from mmconvert.ir import ops
 from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.dims import Dim, Extent, substitute, symbols
-from mmconvert.ir.graph import Graph, Node, Value, is_op
+from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import Array, TensorType
 
@@ -64,7 +64,8 @@ def generate(
         extents: values for symbolic extents.
 
     Raises:
-        UsageError: no extents were found that all operators can work on, or the seed is negative.
+        InvalidModelError: no extents were found that all operators can work on.
+        UsageError: the seed is negative.
     """
     if seed < 0:
         raise UsageError(f"a seed is not negative, as {seed} is")
@@ -115,29 +116,33 @@ def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, in
     """Numbers for the symbolic extents of the inputs, such that all operators fit together."""
     batches = {e.name for v in graph.inputs for e in v.type.shape[:1] if isinstance(e, Dim) and e.name}
     names = sorted(symbols(*(e for v in graph.inputs for e in v.type.shape)))
-    for first in (batch, None):  # a first axis need not be a batch
-        for typical in TYPICAL_EXTENTS:
-            number = {n: typical if n not in batches or first is None else first for n in names}
-            chosen = number | {n: e for n, e in given.items() if n in number}
-            if _fits(graph, chosen):
-                return chosen
-            if first is not None and set(names) <= batches:
-                break
-    raise UsageError(
+    # A first axis is the batch, or else it is like the others.
+    tried = [{n: batch if n in batches else typical for n in names} for typical in TYPICAL_EXTENTS]
+    tried += [dict.fromkeys(names, typical) for typical in TYPICAL_EXTENTS]
+    reason: InferenceError | None = None
+    for numbers in tried:
+        chosen = numbers | {n: e for n, e in given.items() if n in numbers}
+        try:
+            _bind(graph, chosen)
+        except InferenceError as error:
+            reason = reason or error
+        else:
+            return chosen
+    raise InvalidModelError(
         f"no extents were found for {', '.join(names)} that the model can work on",
-        hint="give inputs of your own (--inputs)",
-    )
+        hint=f"{reason}. If the model is right, give inputs of your own (--inputs)",
+    ) from reason
 
 
-def _fits(graph: Graph, extents: Mapping[str, int]) -> bool:
+def _bind(graph: Graph, extents: Mapping[str, int]) -> None:
+    """Infers all types with these extents.
+
+    Raises:
+        InferenceError: the operators do not fit together.
+    """
     # The types inside sub-graphs are not bound by a copy, so they would not fit whatever the extents.
-    if not extents or any(is_op(node, ControlOp) for node in graph):  # type: ignore[type-abstract]
-        return True
-    try:
+    if extents and not any(isinstance(node.op, ControlOp) for node in graph):
         copy_graph(graph, extents)
-    except InferenceError:
-        return False
-    return True
 
 
 def _feed(graph: Graph, seed: int, extents: Mapping[str, int]) -> Feed:

@@ -22,7 +22,7 @@ def _bytes(value: Value) -> int:
 
 
 def _largest_live_set(graph: Graph) -> int:
-    """The most bytes of values that are needed at one time: operands and results of a node, and what waits."""
+    """The most bytes that are needed at one time: operands and results of a node, and what waits."""
     last = {v: node for node in graph for v in node.inputs if v is not None and v.constant is None}
     live = {v: _bytes(v) for v in graph.inputs}
     most = 0

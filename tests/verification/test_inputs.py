@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mmconvert.errors import UsageError
+from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter import run
 from mmconvert.verification.inputs import fit, generate
 from tests.verification.graphs import MLP, graph_of
@@ -91,7 +91,7 @@ def test_no_extents_will_do() -> None:
           return %1
         """
     )
-    with pytest.raises(UsageError, match=r"no extents were found for k, n .*\n.*--inputs"):
+    with pytest.raises(InvalidModelError, match=r"for k, n that .*\n  hint: .*MatMul.*--inputs"):
         generate(graph)
 
 

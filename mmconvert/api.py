@@ -39,6 +39,10 @@ from mmconvert.verification.verdict import Verdict
 AnyPath = str | os.PathLike[str]
 
 
+_quietly = np.errstate(all="ignore")
+"""NaN and infinite weights are warned about in words, once, and not by NumPy wherever they are met."""
+
+
 def _silent(_: str) -> None:
     pass
 
@@ -149,6 +153,7 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
     return Model(module.graph, module.metadata, module.warnings)
 
 
+@_quietly
 def save(model: Module, path: AnyPath, *, format: str | None = None, **options: Any) -> None:
     """Writes a model, without verifying it; the model itself stays as it is.
 
@@ -166,6 +171,7 @@ def save(model: Module, path: AnyPath, *, format: str | None = None, **options: 
     _write(copy_module(model), Path(path), target, Report("", str(path), target.name), **options)
 
 
+@_quietly
 def convert(
     source: AnyPath,
     target: AnyPath,
@@ -227,6 +233,7 @@ def convert(
     return report
 
 
+@_quietly
 def verify(
     source: AnyPath,
     target: AnyPath,
@@ -277,6 +284,7 @@ def verify(
     return verdict
 
 
+@_quietly
 def run(model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = None) -> dict[str, Array]:
     """Runs a model file.
 

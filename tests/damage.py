@@ -1,7 +1,7 @@
 """Reads damaged copies of a model file, in a process of its own that is expected to survive them all.
 
-``python -m tests.damage SAMPLE FOLDER KIND COUNT`` prints a JSON line for each copy before it is read, and one
-after: whoever has started it can tell which copy has ended it. A copy that takes too long ends it, too.
+``python -m tests.damage SAMPLE FOLDER KIND COUNT`` prints one JSON line for each copy before it is read, and
+one after: whoever has started it can tell which copy has ended it. A copy that takes too long ends it, too.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
-from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.graph import LARGEST, Graph, Node, Value
 from mmconvert.ir.kernels.memory import LIMIT, Pool, pooled
 from mmconvert.ir.kernels.workers import single_threaded_blas
 from mmconvert.ir.op import ControlOp, Op
@@ -119,6 +119,9 @@ class Session:
             raise InvalidModelError(f"{step.op.name} cannot run: {error}", where=step.node.place) from error
         outputs = results if isinstance(results, tuple) else (results,)
         for slot, value, array in zip(step.writes, step.node.outputs, outputs, strict=True):
+            if array.size >= LARGEST:  # a view may claim to be that large, and what reads it would not end
+                text = f"{step.op.name} makes {list(array.shape)}, which no machine holds"
+                raise InvalidModelError(text, where=step.node.place)
             live[slot] = array
             bindings.discover(value.type, array.shape)
         if trace is not None:

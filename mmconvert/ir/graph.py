@@ -22,6 +22,9 @@ from mmconvert.tensors import Tensor
 
 O = TypeVar("O", bound=Op, covariant=True)  # noqa: E741
 
+LARGEST = 1 << 40
+"""No value has as many elements as this: a file that says so is broken, or wants to be."""
+
 CONTENT_LIMIT = 64
 """Values with more elements than this are data, not shapes: their content is not followed."""
 
@@ -338,6 +341,9 @@ def infer(op: Op, inputs: Sequence[Value | None], place: str = "") -> tuple[Tens
     types = types if isinstance(types, tuple) else (types,)
     if not all(_is_short(extent) for type in types for extent in type.shape):
         raise InferenceError(f"{op.name}: the formula of an extent grows beyond all bounds", where=place)
+    for made in types:
+        if isinstance(size := made.size, int) and size >= LARGEST:
+            raise InferenceError(f"{op.name}: no machine holds a value of {made}", where=place)
     return tuple(types)
 
 

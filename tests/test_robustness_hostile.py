@@ -203,7 +203,7 @@ def test_unknown_operators_are_listed_all_at_once(tmp_path: Path) -> None:
         helper.make_node("Fancy", ["d"], ["y"], name="fourth", domain="com.example"),
     ]
     onnx.save(model_of(*nodes), tmp_path / "m.onnx")
-    error = refused(tmp_path / "m.onnx", tmp_path / "out", UnsupportedError, "")
+    error = refused(tmp_path / "m.onnx", tmp_path / "out", UnsupportedError, ".")
     assert isinstance(error, UnsupportedError)
     assert len(error.problems) == 3
     text = str(error)
@@ -215,7 +215,7 @@ def test_unknown_operators_are_listed_all_at_once(tmp_path: Path) -> None:
 def test_a_model_that_goes_in_circles(tmp_path: Path) -> None:
     nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
     onnx.save(model_of(*nodes, helper.make_node("Relu", ["b"], ["y"])), tmp_path / "m.onnx")
-    refused(tmp_path / "m.onnx", tmp_path / "out", InvalidModelError, "")
+    refused(tmp_path / "m.onnx", tmp_path / "out", InvalidModelError, ".")
 
 
 def test_a_model_without_outputs(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_model_without_outputs(tmp_path: Path) -> None:
     refused(tmp_path / "m.onnx", tmp_path / "out", InvalidModelError, "no output")
 
 
-def test_a_hundred_thousand_nodes_deep(tmp_path: Path) -> None:
+def test_five_thousand_nodes_deep(tmp_path: Path) -> None:
     """Nothing recurses over the length of a graph."""
     names = ["x", *(f"v{i}" for i in range(4999)), "y"]
     nodes = [helper.make_node("Neg", [a], [b]) for a, b in itertools.pairwise(names)]
@@ -312,11 +312,11 @@ def test_a_member_that_expands_to_gigabytes(member: str, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("little_memory")
 def test_a_real_bomb(tmp_path: Path) -> None:
-    """The directory lies: what is said to be a thousand bytes expands to 300 MB of JSON."""
+    """The directory lies: what is said to be a thousand bytes expands to 100 MB of JSON."""
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         with new.open("config.json", "w") as file:
-            for _ in range(300):
+            for _ in range(100):
                 file.write(b" " * (1 << 20))
         new.writestr("metadata.json", "{}")
         new.writestr("model.weights.h5", b"")
@@ -325,7 +325,7 @@ def test_a_real_bomb(tmp_path: Path) -> None:
     entry = data.index(b"PK\x01\x02")
     data[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
     path.write_bytes(data)
-    refused(path, tmp_path / "out", InvalidModelError, "")
+    refused(path, tmp_path / "out", InvalidModelError, ".")
 
 
 def test_json_that_is_nested_too_deeply(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_json_that_is_nested_too_deeply(tmp_path: Path) -> None:
     with zipfile.ZipFile(digits.KERAS) as old, zipfile.ZipFile(path, "w") as new:
         for info in old.infolist():
             new.writestr(info, b"[" * 200_000 if info.filename == "config.json" else old.read(info))
-    refused(path, tmp_path / "out", InvalidModelError, "")
+    refused(path, tmp_path / "out", InvalidModelError, ".")
 
 
 @pytest.mark.parametrize("value", [-1, 1 << 70, 1.5, "many", None, [], {}, 1e400, True])
@@ -410,7 +410,7 @@ def test_a_damaged_weight_is_found_before_anything_is_written(samples: Path, tmp
         data[start + 10 : start + 40] = b"\xff" * 30
     path.write_bytes(data)
     assert starts
-    refused(path, tmp_path / "out", InvalidModelError, "")
+    refused(path, tmp_path / "out", InvalidModelError, ".")
 
 
 # --- pipes -------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmconvert.rules import Rules
+
 from mmconvert.emitters.onnx import (
     activation,
     control,
@@ -11,11 +13,11 @@ from mmconvert.emitters.onnx import (
     matmul,
     norm,
     pool,
+    recurrent,
     reduce,
     sampling,
     shape,
 )
-from mmconvert.rules import Rules
 
 RULES = Rules.merge(
     activation.rule,
@@ -29,4 +31,5 @@ RULES = Rules.merge(
     reduce.rule,
     sampling.rule,
     shape.rule,
+    recurrent.rule,
 )

@@ -70,6 +70,7 @@ from mmconvert.ir.ops.matmul import Gemm, MatMul
 from mmconvert.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from mmconvert.ir.ops.pad import Pad
 from mmconvert.ir.ops.pool import AveragePool, LpPool, MaxPool, MaxPoolIndices
+from mmconvert.ir.ops.recurrent import GRU, LSTM, RNN
 from mmconvert.ir.ops.reduce import (
     ReduceAll,
     ReduceAny,
@@ -126,7 +127,10 @@ from mmconvert.ir.ops.unary import (
 )
 
 __all__ = [
+    "GRU",
     "LRN",
+    "LSTM",
+    "RNN",
     "Abs",
     "Acos",
     "Acosh",

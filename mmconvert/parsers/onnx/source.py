@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.ir.dims import Extent
-from mmconvert.ir.graph import Origin, Value
+from mmconvert.ir.graph import Graph, Origin, Value
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.constants import Constants
 from mmconvert.parsers.onnx.external import Folder
 from mmconvert.parsers.onnx.symbols import Symbols
+from mmconvert.rules import Rules
 from mmconvert.tensors import Array, Tensor
 
 T = TypeVar("T")
@@ -26,8 +27,23 @@ _COMPUTED = "simplify the model so that this becomes constant, or export it with
 
 
 @dataclass(slots=True)
+class Library:
+    """What all graphs of a file share: how operators are read, and the functions of the file.
+
+    Attributes:
+        rules: one rule for each operator.
+        functions: the file's own functions, by the key that rules are kept under.
+        calls: how many functions were read in the place of a call, so far.
+    """
+
+    rules: Rules[str]
+    functions: Mapping[str, FunctionProto] = field(default_factory=dict)
+    calls: int = 0
+
+
+@dataclass(slots=True)
 class Context:
-    """What the nodes of a file share.
+    """What the nodes of a graph share.
 
     Attributes:
         file: the name of the file.
@@ -36,6 +52,12 @@ class Context:
         constants: what is known of computed values.
         values: the IR value behind each name.
         problems: everything that cannot be represented, so far.
+        library: what all graphs of the file share.
+        versions: the operator sets' versions by domain.
+        outer: the context around the graph, when it is part of a node.
+        graph: the graph that is made of it; without one, the nodes go where those of ``outer`` are.
+        captures: what the graph reads from around it: the value there -> the graph's input.
+        calls: the functions whose bodies this is inside of.
     """
 
     file: str
@@ -44,6 +66,29 @@ class Context:
     constants: Constants = field(default_factory=Constants)
     values: dict[str, Value] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    library: Library = field(default_factory=lambda: Library(Rules("ONNX")))
+    versions: Mapping[str, int] = field(default_factory=dict)
+    outer: Context | None = None
+    graph: Graph | None = None
+    captures: dict[Value, Value] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()
+
+    def find(self, name: str) -> Value | None:
+        """The value behind a name, here or around here; None when it could not be made."""
+        if name in self.values or self.outer is None:
+            return self.values.get(name)
+        value = self.outer.find(name)
+        if value is None or self.graph is None:
+            return value
+        self.values[name] = inner = self._capture(value, name, self.graph)
+        return inner
+
+    def _capture(self, value: Value, name: str, graph: Graph) -> Value:
+        if value.constant is not None:
+            return graph.constant(value.constant, value.name)
+        if value not in self.captures:
+            self.captures[value] = graph.input(name, value.type, content=value.content)
+        return self.captures[value]
 
 
 class Source:
@@ -109,7 +154,9 @@ class Source:
         """
         if not self.has(index):
             raise self.invalid(f"operand {index} is missing")
-        return self.context.values[self.inputs[index]]
+        value = self.context.find(self.inputs[index])
+        assert value is not None, "a rule runs when all operands are there"
+        return value
 
     def optional(self, index: int) -> Value | None:
         """Operand ``index``, or None when it was left out."""
@@ -217,6 +264,13 @@ class Source:
             return self._default(name, default)
         return attribute.s.decode("utf-8", "replace")
 
+    def texts(self, name: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
+        """A list of strings."""
+        attribute = self._take(name, AttributeProto.STRINGS)
+        if attribute is None:
+            return tuple(self._default(name, default))
+        return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
+
     def choice(self, name: str, default: str | None, *options: str) -> str:
         """A string attribute that is one of ``options``."""
         value = self.text(name, default)
@@ -244,6 +298,11 @@ class Source:
         if default is not None and not self.given(name):
             return default
         return tensors.dtype_of(self.integer(name), self.where)
+
+    def graph(self, name: str) -> GraphProto:
+        """A graph attribute, which must be there."""
+        attribute = self._take(name, AttributeProto.GRAPH)
+        return self._default(name, None) if attribute is None else attribute.g
 
     def ignore(self, *names: str) -> None:
         """Reads attributes that say nothing about what the operator computes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mmconvert.rules import Rules
+
 from mmconvert.parsers.onnx import (
     activation,
     elementwise,
@@ -11,12 +13,12 @@ from mmconvert.parsers.onnx import (
     indexing,
     matmul,
     norm,
+    recurrent,
     reduce,
     resize,
     shaping,
     windows,
 )
-from mmconvert.rules import Rules
 
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
@@ -29,4 +31,5 @@ RULES: Final[Rules[str]] = Rules.merge(
     generating.rule,
     indexing.rule,
     resize.rule,
+    recurrent.rule,
 )

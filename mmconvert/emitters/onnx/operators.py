@@ -13,6 +13,7 @@ from mmconvert.emitters.onnx import (
     matmul,
     norm,
     pool,
+    quantize,
     recurrent,
     reduce,
     sampling,
@@ -32,4 +33,5 @@ RULES = Rules.merge(
     sampling.rule,
     shape.rule,
     recurrent.rule,
+    quantize.rule,
 )

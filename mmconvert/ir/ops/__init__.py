@@ -52,6 +52,7 @@ from mmconvert.ir.ops.control import If, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
 from mmconvert.ir.ops.einsum import Einsum
 from mmconvert.ir.ops.indexing import Gather, GatherElements, GatherND, Slice
+from mmconvert.ir.ops.integer import ConvInteger, MatMulInteger
 from mmconvert.ir.ops.local_norm import LRN, L2Normalization, LpNormalization
 from mmconvert.ir.ops.logic import (
     And,
@@ -70,6 +71,7 @@ from mmconvert.ir.ops.matmul import Gemm, MatMul
 from mmconvert.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from mmconvert.ir.ops.pad import Pad
 from mmconvert.ir.ops.pool import AveragePool, LpPool, MaxPool, MaxPoolIndices
+from mmconvert.ir.ops.quantize import Dequantize, DynamicQuantize, Quantize
 from mmconvert.ir.ops.recurrent import GRU, LSTM, RNN
 from mmconvert.ir.ops.reduce import (
     ReduceAll,
@@ -157,13 +159,16 @@ __all__ = [
     "Clip",
     "Concat",
     "Conv",
+    "ConvInteger",
     "ConvTranspose",
     "Cos",
     "Cosh",
     "CumProd",
     "CumSum",
     "DepthToSpace",
+    "Dequantize",
     "Div",
+    "DynamicQuantize",
     "Einsum",
     "Elu",
     "Equal",
@@ -202,6 +207,7 @@ __all__ = [
     "LpNormalization",
     "LpPool",
     "MatMul",
+    "MatMulInteger",
     "Max",
     "MaxPool",
     "MaxPoolIndices",
@@ -218,6 +224,7 @@ __all__ = [
     "PRelu",
     "Pad",
     "Pow",
+    "Quantize",
     "RMSNorm",
     "Range",
     "Reciprocal",

@@ -13,6 +13,7 @@ from mmconvert.parsers.onnx import (
     indexing,
     matmul,
     norm,
+    quantize,
     recurrent,
     reduce,
     resize,
@@ -32,4 +33,5 @@ RULES: Final[Rules[str]] = Rules.merge(
     indexing.rule,
     resize.rule,
     recurrent.rule,
+    quantize.rule,
 )

@@ -43,7 +43,7 @@ def explicit_pads(n: Source, count: int) -> Pads:
     return tuple(zip(flat[:count], flat[count:], strict=True))
 
 
-def _kernel(n: Source, weight: Value) -> tuple[int, ...]:
+def kernel_of(n: Source, weight: Value) -> tuple[int, ...]:
     """The kernel's extents, from the weight; the attribute must agree."""
     if weight.type.rank < 3:
         raise n.invalid(f"the weight {weight.type} has no spatial axes")
@@ -57,7 +57,7 @@ def _kernel(n: Source, weight: Value) -> tuple[int, ...]:
 @rule("Conv")
 def conv(n: Source, b: Builder) -> Value:
     x, weight, bias = n.operand(0), n.operand(1), n.optional(2)
-    count = len(_kernel(n, weight))
+    count = len(kernel_of(n, weight))
     op = ops.Conv(
         strides=positive(n, "strides", count, (1,) * count),
         dilations=positive(n, "dilations", count, (1,) * count),
@@ -71,7 +71,7 @@ def conv(n: Source, b: Builder) -> Value:
 @rule("ConvTranspose")
 def conv_transpose(n: Source, b: Builder) -> Value:
     x, weight, bias = n.operand(0), n.operand(1), n.optional(2)
-    kernel = _kernel(n, weight)
+    kernel = kernel_of(n, weight)
     count = len(kernel)
     strides = positive(n, "strides", count, (1,) * count)
     dilations = positive(n, "dilations", count, (1,) * count)

@@ -53,6 +53,7 @@ CANNOT = [
     Cannot("BitwiseOr/*", "ONNX has it since opset 18", until=17),
     Cannot("BitwiseXor/*", "ONNX has it since opset 18", until=17),
     Cannot("BitwiseNot/u8", "ONNX subtracts no u8 before opset 14, and has it since opset 18", until=13),
+    *(Cannot(f"Dequantize/{name}", "ONNX has this type since opset 21", until=20) for name in ("i4", "u4")),
     Cannot("Reshape/empty", "ONNX can make an empty axis since opset 14", until=13),
     *(
         Cannot(f"Scatter{kind}/{r}_*", _SCATTER, until=15)

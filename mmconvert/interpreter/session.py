@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -13,8 +14,10 @@ from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
+from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import ControlOp, Op
+from mmconvert.ir.ops.extents import ReadExtents
 from mmconvert.ir.types import Array
 from mmconvert.tensors import Tensor
 
@@ -34,6 +37,7 @@ class Step:
     reads: tuple[int, ...]  # -1 for an operand that was left out
     writes: tuple[int, ...]
     frees: tuple[int, ...]
+    names: tuple[Extent, ...]  # of the elements of the output
 
 
 def run(
@@ -85,9 +89,17 @@ class Session:
         results = self.run_positional(arrays, trace)
         return dict(zip(self.graph.output_names, results, strict=True))
 
-    def run_positional(self, arrays: Sequence[Array], trace: Trace | None = None) -> list[Array]:
-        """Runs the graph over inputs in order; returns the outputs in order."""
-        bindings = Bindings()
+    def run_positional(
+        self, arrays: Sequence[Array], trace: Trace | None = None, *, known: Mapping[str, int] | None = None
+    ) -> list[Array]:
+        """Runs the graph over inputs in order; returns the outputs in order.
+
+        Args:
+            arrays: the inputs.
+            trace: is handed every node's outputs.
+            known: symbols of the graph around this one.
+        """
+        bindings = Bindings(known)
         live: list[Array | None] = [None] * len(self._slots)
         for value, array in zip(self.graph.inputs, arrays, strict=True):
             bindings.bind(value.type, array.shape, value.name)
@@ -102,7 +114,7 @@ class Session:
         try:
             with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
                 results = (
-                    op.execute(self._subgraph, *operands)
+                    op.execute(functools.partial(self._subgraph, bindings), *operands)
                     if isinstance(op, ControlOp)
                     else op.evaluate(*operands)
                 )
@@ -112,6 +124,7 @@ class Session:
         for slot, value, array in zip(step.writes, step.node.outputs, outputs, strict=True):
             live[slot] = array
             bindings.discover(value.type, array.shape)
+            bindings.read(step.names, array)
         if trace is not None:
             trace(step.node, outputs)
         for slot in step.frees:
@@ -142,11 +155,11 @@ class Session:
             array.astype(value.type.dtype, copy=False) if self.precision == "float32" else array
         )
 
-    def _subgraph(self, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+    def _subgraph(self, outer: Bindings, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
         session = self._children.get(graph)
         if session is None:
             session = self._children[graph] = Session(graph, self.precision, hold_weights=self._hold)
-        return session.run_positional(arrays)
+        return session.run_positional(arrays, known=outer.known)
 
     def _slot(self, value: Value | None) -> int:
         if value is None:
@@ -170,7 +183,9 @@ class Session:
             reads, writes = tuple(map(self._slot, node.inputs)), tuple(map(self._slot, node.outputs))
             unused = [self._slots[v] for v in node.outputs if not v.uses]
             over = dict.fromkeys([s for s in reads if last.get(s) is node and s not in kept] + unused)
-            steps.append(Step(node, _at_precision(node.op, self.precision), reads, writes, tuple(over)))
+            op = _at_precision(node.op, self.precision)
+            names = op.names if isinstance(op, ReadExtents) else ()
+            steps.append(Step(node, op, reads, writes, tuple(over), names))
         return steps
 
 

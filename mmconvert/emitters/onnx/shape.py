@@ -71,6 +71,11 @@ def shape(node: Node[ops.Shape], out: Writer) -> None:
     out("Shape", node.operand(0), into=node)
 
 
+@rule(ops.ReadExtents)
+def read_extents(node: Node[ops.ReadExtents], out: Writer) -> None:
+    out("Identity", node.operand(0), into=node)
+
+
 @rule(ops.Reverse)
 def reverse(node: Node[ops.Reverse], out: Writer) -> None:
     count, x = len(node.op.axes), node.operand(0)

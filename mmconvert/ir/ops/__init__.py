@@ -48,9 +48,10 @@ from mmconvert.ir.ops.composed import (
     Tanh,
     Trunc,
 )
-from mmconvert.ir.ops.control import If, While
+from mmconvert.ir.ops.control import If, Loop, Scan, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
 from mmconvert.ir.ops.einsum import Einsum
+from mmconvert.ir.ops.extents import ReadExtents
 from mmconvert.ir.ops.indexing import Gather, GatherElements, GatherND, Slice
 from mmconvert.ir.ops.integer import ConvInteger, MatMulInteger
 from mmconvert.ir.ops.local_norm import LRN, L2Normalization, LpNormalization
@@ -204,6 +205,7 @@ __all__ = [
     "Log",
     "Log1p",
     "LogSoftmax",
+    "Loop",
     "LpNormalization",
     "LpPool",
     "MatMul",
@@ -227,6 +229,7 @@ __all__ = [
     "Quantize",
     "RMSNorm",
     "Range",
+    "ReadExtents",
     "Reciprocal",
     "ReduceAll",
     "ReduceAny",
@@ -246,6 +249,7 @@ __all__ = [
     "Reverse",
     "Round",
     "Rsqrt",
+    "Scan",
     "ScatterElements",
     "ScatterND",
     "Selu",

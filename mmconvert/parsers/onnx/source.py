@@ -10,13 +10,17 @@ from typing import TypeVar
 import numpy as np
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
+from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
+from mmconvert.ir import ops
+from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
-from mmconvert.ir.graph import Graph, Origin, Value
+from mmconvert.ir.graph import CONTENT_LIMIT, Graph, Origin, Value
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.constants import Constants
 from mmconvert.parsers.onnx.external import Folder
+from mmconvert.parsers.onnx.sparse import dense
 from mmconvert.parsers.onnx.symbols import Symbols
 from mmconvert.rules import Rules
 from mmconvert.tensors import Array, Tensor
@@ -95,7 +99,12 @@ class Source:
     """One node: hands out operands and attributes, and remembers which attributes were asked for."""
 
     def __init__(
-        self, proto: NodeProto, version: int, context: Context, large: Mapping[str, Tensor] | None = None
+        self,
+        proto: NodeProto,
+        version: int,
+        context: Context,
+        large: Mapping[str, Tensor] | None = None,
+        builder: Builder | None = None,
     ) -> None:
         """
         Args:
@@ -103,13 +112,14 @@ class Source:
             version: the operator set's version that holds for it.
             context: what it shares with the other nodes.
             large: its tensor attributes that were left in the file.
+            builder: writes where the node is; with it, extents may be computed while the model runs.
         """
         self.version, self.context = version, context
         self.kind = proto.op_type
         self.inputs, self.outputs = tuple(proto.input), tuple(proto.output)
         self.origin = Origin(proto.name or next(filter(None, self.outputs), ""), self.kind, context.file)
         self.where = str(self.origin)
-        self._large = dict(large or {})
+        self._large, self._builder = dict(large or {}), builder
         self._attributes: dict[str, AttributeProto] = {}
         for attribute in proto.attribute:
             if attribute.name in self._attributes:
@@ -204,13 +214,35 @@ class Source:
         return tuple(int(v) for v in array.reshape(-1))
 
     def extents(self, index: int, what: str) -> tuple[Extent, ...]:
-        """The elements of operand ``index`` as extents, which may be symbolic.
+        """The elements of operand ``index`` as extents: numbers, or symbols that the run decides.
 
         Raises:
-            UnsupportedError: they are not known before the model runs; ``what`` names the operand.
+            UnsupportedError: it is not known how many they are; ``what`` names the operand.
         """
-        known = self.operand(index).extents
+        value = self.operand(index)
+        if value.extents is None and self.known(index) is None:
+            return self.read(value, what)
+        known = value.extents
         return self.integers_of(index, what) if known is None else known
+
+    def follows(self, index: int) -> bool:
+        """True when the elements of operand ``index`` follow from constants and shapes."""
+        return self.operand(index).extents is not None or self.known(index) is not None
+
+    def read(self, value: Value, what: str) -> tuple[Extent, ...]:
+        """Names for the elements of ``value``, which are computed while the model runs."""
+        count = value.type.size
+        if self._builder is None or not isinstance(count, int) or count > CONTENT_LIMIT:
+            raise self.unsupported(f"{what} computed while the model runs", hint=_COMPUTED)
+        if not dtypes.is_integer(value.type.dtype) or value.type.rank > 1:
+            raise self.invalid(f"{what} must be a list of integers")
+        if value.type.dtype != dtypes.I64:
+            value = self._builder(ops.Cast(to=dtypes.I64), value)
+        hint = "_".join([self.origin.name, what.split()[-1]])
+        names = tuple(self.context.symbols.fresh(hint) for _ in range(count))
+        found = self._builder(ops.ReadExtents(names=names), value).extents
+        assert found is not None
+        return found
 
     def extent(self, index: int, what: str) -> Extent:
         """The only element of operand ``index`` as an extent; raises as ``extents`` does."""
@@ -292,6 +324,16 @@ class Source:
             raise self.invalid(f"{name}: {error.message}") from error
         except UnsupportedError as error:
             raise self.unsupported(f"{name}: {error.message}") from error
+
+    def sparse_tensor(self, name: str) -> Tensor:
+        """A sparse tensor attribute, made dense."""
+        attribute = self._take(name, AttributeProto.SPARSE_TENSOR)
+        if attribute is None:
+            raise self.invalid(f"the attribute {name} is missing")
+        try:
+            return dense(attribute.sparse_tensor, self.context.folder)
+        except InvalidModelError as error:
+            raise self.invalid(f"{name}: {error.message}") from error
 
     def dtype(self, name: str, default: DType | None = None) -> DType:
         """An attribute that is the number of an element type."""

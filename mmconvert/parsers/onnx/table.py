@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from mmconvert.rules import Rules
-
 from mmconvert.parsers.onnx import (
     activation,
+    control,
     elementwise,
     generating,
     indexing,
@@ -20,10 +19,12 @@ from mmconvert.parsers.onnx import (
     shaping,
     windows,
 )
+from mmconvert.rules import Rules
 
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
     activation.rule,
+    control.rule,
     windows.rule,
     norm.rule,
     reduce.rule,

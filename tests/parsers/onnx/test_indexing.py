@@ -103,8 +103,6 @@ def test_invalid(
 @pytest.mark.parametrize(
     ("kind", "operands", "attributes", "message"),
     [
-        ("Slice", (X, np.array([1]), fixed([2])), {}, "Slice: starts computed while the model runs"),
-        ("Pad", (X, np.zeros(6, np.int64)), {}, "Pad: pads computed while the model runs"),
         ("Pad", (X, fixed([0] * 6), np.float32(1.0)), {}, "Pad: a padding value computed"),
         ("Pad", (X, fixed([0] * 6)), {"mode": "mirror"}, "Pad: mode='mirror'"),
         (

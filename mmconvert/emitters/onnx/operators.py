@@ -6,6 +6,7 @@ from mmconvert.rules import Rules
 
 from mmconvert.emitters.onnx import (
     activation,
+    attention,
     control,
     conv,
     elementwise,
@@ -34,4 +35,5 @@ RULES = Rules.merge(
     shape.rule,
     recurrent.rule,
     quantize.rule,
+    attention.rule,
 )

@@ -11,6 +11,7 @@ from mmconvert.ir.ops.activation import (
     Softsign,
     ThresholdedRelu,
 )
+from mmconvert.ir.ops.attention import RotaryEmbedding, ScaledDotProductAttention
 from mmconvert.ir.ops.binary import (
     Add,
     Atan2,
@@ -247,8 +248,10 @@ __all__ = [
     "Reshape",
     "Resize",
     "Reverse",
+    "RotaryEmbedding",
     "Round",
     "Rsqrt",
+    "ScaledDotProductAttention",
     "Scan",
     "ScatterElements",
     "ScatterND",

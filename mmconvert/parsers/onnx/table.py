@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from mmconvert.rules import Rules
+
 from mmconvert.parsers.onnx import (
     activation,
+    attention,
     control,
     elementwise,
     generating,
@@ -19,7 +22,6 @@ from mmconvert.parsers.onnx import (
     shaping,
     windows,
 )
-from mmconvert.rules import Rules
 
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
@@ -35,4 +37,5 @@ RULES: Final[Rules[str]] = Rules.merge(
     resize.rule,
     recurrent.rule,
     quantize.rule,
+    attention.rule,
 )

@@ -19,6 +19,7 @@ from mmconvert.emitters.onnx import (
     reduce,
     sampling,
     shape,
+    vision,
 )
 
 RULES = Rules.merge(
@@ -36,4 +37,5 @@ RULES = Rules.merge(
     recurrent.rule,
     quantize.rule,
     attention.rule,
+    vision.rule,
 )

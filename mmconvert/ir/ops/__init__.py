@@ -53,6 +53,7 @@ from mmconvert.ir.ops.control import If, Loop, Scan, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
 from mmconvert.ir.ops.einsum import Einsum
 from mmconvert.ir.ops.extents import ReadExtents
+from mmconvert.ir.ops.grid import Col2Im, DeformConv, GridSample
 from mmconvert.ir.ops.indexing import Gather, GatherElements, GatherND, Slice
 from mmconvert.ir.ops.integer import ConvInteger, MatMulInteger
 from mmconvert.ir.ops.local_norm import LRN, L2Normalization, LpNormalization
@@ -89,6 +90,7 @@ from mmconvert.ir.ops.reduce import (
     ReduceSum,
     ReduceSumSquare,
 )
+from mmconvert.ir.ops.regions import MaxRoiPool, NonMaxSuppression, RoiAlign
 from mmconvert.ir.ops.resize import Resize
 from mmconvert.ir.ops.scan import CumProd, CumSum
 from mmconvert.ir.ops.scatter import ScatterElements, ScatterND
@@ -159,6 +161,7 @@ __all__ = [
     "Ceil",
     "Celu",
     "Clip",
+    "Col2Im",
     "Concat",
     "Conv",
     "ConvInteger",
@@ -167,6 +170,7 @@ __all__ = [
     "Cosh",
     "CumProd",
     "CumSum",
+    "DeformConv",
     "DepthToSpace",
     "Dequantize",
     "Div",
@@ -189,6 +193,7 @@ __all__ = [
     "Gemm",
     "Greater",
     "GreaterEqual",
+    "GridSample",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -214,11 +219,13 @@ __all__ = [
     "Max",
     "MaxPool",
     "MaxPoolIndices",
+    "MaxRoiPool",
     "Min",
     "Mish",
     "Mod",
     "Mul",
     "Neg",
+    "NonMaxSuppression",
     "NonZero",
     "Not",
     "NotEqual",
@@ -248,6 +255,7 @@ __all__ = [
     "Reshape",
     "Resize",
     "Reverse",
+    "RoiAlign",
     "RotaryEmbedding",
     "Round",
     "Rsqrt",

@@ -20,6 +20,7 @@ from mmconvert.parsers.onnx import (
     reduce,
     resize,
     shaping,
+    vision,
     windows,
 )
 
@@ -38,4 +39,5 @@ RULES: Final[Rules[str]] = Rules.merge(
     recurrent.rule,
     quantize.rule,
     attention.rule,
+    vision.rule,
 )

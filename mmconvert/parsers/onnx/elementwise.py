@@ -39,7 +39,7 @@ def unary(n: Source, b: Builder) -> Value:
     return b(UNARY[n.kind](), n.operand(0))
 
 
-@rule(*BINARY)
+@rule(*BINARY, since=7)
 def binary(n: Source, b: Builder) -> Value:
     return b(BINARY[n.kind](), n.operand(0), n.operand(1))
 
@@ -53,7 +53,7 @@ def chain(n: Source, b: Builder) -> Value:
     return b(ops.Div(), y, float(1 + len(others))) if n.kind == "Mean" else y
 
 
-@rule("Pow")
+@rule("Pow", since=7)
 def pow_(n: Source, b: Builder) -> Value:
     x, exponent = n.operand(0), n.operand(1)
     if x.type.dtype == exponent.type.dtype:
@@ -88,17 +88,18 @@ def where(n: Source, b: Builder) -> Value:
     return b(ops.Where(), n.operand(0), n.operand(1), n.operand(2))
 
 
-@rule("Cast")
+@rule("Cast", since=6)
 def cast_(n: Source, b: Builder) -> Value:
-    return _convert(n, b, n.dtype("to"))
+    return convert(n, b, n.dtype("to"))
 
 
 @rule("CastLike")
 def cast_like(n: Source, b: Builder) -> Value:
-    return _convert(n, b, n.operand(1).type.dtype)
+    return convert(n, b, n.operand(1).type.dtype)
 
 
-def _convert(n: Source, b: Builder, to: DType) -> Value:
+def convert(n: Source, b: Builder, to: DType) -> Value:
+    """The operand as ``to``, as the attributes of Cast say."""
     saturate = n.flag("saturate", True)
     rounding = n.text("round_mode", "up")
     x = n.operand(0)

@@ -123,7 +123,7 @@ def non_zero(n: Source, b: Builder) -> Value:
     return b(ops.NonZero(count=count), n.operand(0))
 
 
-@rule("Dropout")
+@rule("Dropout", since=7)
 def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
     """Nothing is dropped outside of training; the mask then keeps everything."""
     x = n.operand(0)

@@ -127,7 +127,7 @@ def _reduction(n: Source) -> Literal["none", "add", "mul", "max", "min"]:
     return "none"
 
 
-@rule("Pad")
+@rule("Pad", since=2)
 def pad_2(n: Source, b: Builder) -> Value:
     return _pad(n, b, n.integers("pads"), n.real("value", 0.0), None)
 

@@ -19,14 +19,19 @@ from mmconvert.rules import Rules
 rule: Rules[str] = Rules("ONNX")
 
 
-@rule("Reshape")
+@rule("Reshape", since=5)
 def reshape(n: Source, b: Builder) -> Value:
     x, copies_zero = n.operand(0), not n.flag("allowzero")
     if n.follows(1):
-        shape = _resolve(n, x.type, n.extents(1, "a shape"), copies_zero=copies_zero)
-    else:
-        shape = n.read(_computed(b, x, n.operand(1), copies_zero=copies_zero), "a shape")
+        return reshape_to(n, b, n.extents(1, "a shape"), copies_zero=copies_zero)
+    shape = n.read(_computed(b, x, n.operand(1), copies_zero=copies_zero), "a shape")
     return b(ops.Reshape(shape=shape), x)
+
+
+def reshape_to(n: Source, b: Builder, wanted: Shape, *, copies_zero: bool = True) -> Value:
+    """The operand in the shape that ``wanted`` means."""
+    x = n.operand(0)
+    return b(ops.Reshape(shape=_resolve(n, x.type, wanted, copies_zero=copies_zero)), x)
 
 
 def _computed(b: Builder, x: Value, wanted: Value, *, copies_zero: bool) -> Value:
@@ -115,23 +120,24 @@ def _unsqueeze(n: Source, b: Builder, axes: tuple[int, ...]) -> Value:
     return b(ops.Unsqueeze(axes=tuple(sorted(positions))), x)
 
 
-@rule("Concat")
+@rule("Concat", since=4)
 def concat(n: Source, b: Builder) -> Value:
     xs = n.operands()
     return b(ops.Concat(axis=xs[0].type.axis(n.integer("axis"))), *xs)
 
 
-@rule("Split")
+@rule("Split", since=2)
 def split_2(n: Source, b: Builder) -> tuple[Value, ...]:
-    return _split(n, b, n.integers("split") if n.given("split") else None)
+    return split(n, b, n.integers("split") if n.given("split") else None)
 
 
 @rule("Split", since=13)
 def split_13(n: Source, b: Builder) -> tuple[Value, ...]:
-    return _split(n, b, n.extents(1, "sizes") if n.has(1) else None)
+    return split(n, b, n.extents(1, "sizes") if n.has(1) else None)
 
 
-def _split(n: Source, b: Builder, sizes: Shape | None) -> tuple[Value, ...]:
+def split(n: Source, b: Builder, sizes: Shape | None) -> tuple[Value, ...]:
+    """The parts of the operand; equal ones without ``sizes``."""
     x = n.operand(0)
     axis = x.type.axis(n.integer("axis", 0))
     count = n.integer("num_outputs", len(n.outputs))

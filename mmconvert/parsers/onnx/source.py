@@ -142,6 +142,8 @@ class Source:
         Raises:
             UnsupportedError: an attribute was never asked for.
         """
+        if self.version < 6:
+            self.ignore("consumed_inputs")  # which operands the runtime of that time could overwrite
         if self._attributes:
             names = ", ".join(sorted(self._attributes))
             raise self.unsupported(f"attributes not understood: {names}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from mmconvert.rules import Rules
-
 from mmconvert.parsers.onnx import (
     activation,
     attention,
@@ -13,6 +11,7 @@ from mmconvert.parsers.onnx import (
     elementwise,
     generating,
     indexing,
+    legacy,
     matmul,
     norm,
     quantize,
@@ -20,9 +19,9 @@ from mmconvert.parsers.onnx import (
     reduce,
     resize,
     shaping,
-    vision,
     windows,
 )
+from mmconvert.rules import Rules
 
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
@@ -35,9 +34,9 @@ RULES: Final[Rules[str]] = Rules.merge(
     shaping.rule,
     generating.rule,
     indexing.rule,
+    legacy.rule,
     resize.rule,
     recurrent.rule,
     quantize.rule,
     attention.rule,
-    vision.rule,
 )

@@ -116,7 +116,7 @@ def _pads_for_output(
     return Explicit(pads), tuple(e + max(-t, 0) for e, t in zip(extra, totals, strict=True))
 
 
-def _pool(n: Source) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Padding]:
+def pool_attributes(n: Source) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Padding]:
     """Kernel, strides, dilations and padding of a pooling operator."""
     count = n.operand(0).type.rank - 2
     kernel = positive(n, "kernel_shape", count)
@@ -126,8 +126,8 @@ def _pool(n: Source) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...],
 
 
 @rule("MaxPool")
-def max_pool(n: Source, b: Builder) -> Value | tuple[Value, ...]:
-    kernel, strides, dilations, pads = _pool(n)
+def maxpool_attributes(n: Source, b: Builder) -> Value | tuple[Value, ...]:
+    kernel, strides, dilations, pads = pool_attributes(n)
     ceil, order = n.flag("ceil_mode"), n.integer("storage_order", 0)
     if not n.wants(1):
         op = ops.MaxPool(
@@ -147,8 +147,8 @@ def max_pool(n: Source, b: Builder) -> Value | tuple[Value, ...]:
 
 
 @rule("AveragePool")
-def average_pool(n: Source, b: Builder) -> Value:
-    kernel, strides, dilations, pads = _pool(n)
+def averagepool_attributes(n: Source, b: Builder) -> Value:
+    kernel, strides, dilations, pads = pool_attributes(n)
     op = ops.AveragePool(
         kernel=kernel,
         strides=strides,
@@ -161,9 +161,9 @@ def average_pool(n: Source, b: Builder) -> Value:
     return b(op, n.operand(0))
 
 
-@rule("LpPool")
-def lp_pool(n: Source, b: Builder) -> Value:
-    kernel, strides, dilations, pads = _pool(n)
+@rule("LpPool", since=2)
+def lppool_attributes(n: Source, b: Builder) -> Value:
+    kernel, strides, dilations, pads = pool_attributes(n)
     op = ops.LpPool(
         p=n.integer("p", 2),
         kernel=kernel,
@@ -181,17 +181,17 @@ def _spatial(n: Source) -> tuple[int, ...]:
 
 
 @rule("GlobalAveragePool")
-def global_average_pool(n: Source, b: Builder) -> Value:
+def global_averagepool_attributes(n: Source, b: Builder) -> Value:
     return b(ops.ReduceMean(axes=_spatial(n), keepdims=True), n.operand(0))
 
 
 @rule("GlobalMaxPool")
-def global_max_pool(n: Source, b: Builder) -> Value:
+def global_maxpool_attributes(n: Source, b: Builder) -> Value:
     return b(ops.ReduceMax(axes=_spatial(n), keepdims=True), n.operand(0))
 
 
-@rule("GlobalLpPool")
-def global_lp_pool(n: Source, b: Builder) -> Value:
+@rule("GlobalLpPool", since=2)
+def global_lppool_attributes(n: Source, b: Builder) -> Value:
     x, p, axes = n.operand(0), n.integer("p", 2), _spatial(n)
     if p < 1:
         raise n.invalid(f"p={p} must be at least 1")

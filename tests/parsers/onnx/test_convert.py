@@ -119,7 +119,7 @@ def test_nodes_in_any_order(tmp_path: Path) -> None:
 
 
 def test_dead_nodes_are_left_out_and_may_be_anything(tmp_path: Path) -> None:
-    nodes = [node("Relu", "x", "y"), node("NonMaxSuppression", "x x", "z")]
+    nodes = [node("Relu", "x", "y"), node("TfIdfVectorizer", "x x", "z")]
     assert [n.op.name for n in graph_of(model(nodes, [X]), tmp_path)] == ["Relu"]
 
 
@@ -148,8 +148,8 @@ def test_large_constants_are_not_copied(tmp_path: Path) -> None:
 
 def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
     nodes = [
-        node("NonMaxSuppression", "x x", "a", "nms0"),
-        node("NonMaxSuppression", "x x", "b", "nms1"),
+        node("TfIdfVectorizer", "x x", "a", "nms0"),
+        node("TfIdfVectorizer", "x x", "b", "nms1"),
         node("Relu", "b", "c", "after"),
         node("Conv", "x w", "d", "conv", auto_pad="SOME"),
         node("Conv", "x w", "e", "conv1", other=1),
@@ -161,20 +161,20 @@ def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
         parse(proto, tmp_path)
     found = {p.what: p for p in caught.value.problems}
     assert set(found) == {
-        "operator NonMaxSuppression",
+        "operator TfIdfVectorizer",
         "operator com.microsoft.FusedConv",
         "Conv: auto_pad='SOME'",
         "Conv: attributes not understood: other",
     }
-    assert found["operator NonMaxSuppression"].where == (
-        "NonMaxSuppression 'nms0'",
-        "NonMaxSuppression 'nms1'",
+    assert found["operator TfIdfVectorizer"].where == (
+        "TfIdfVectorizer 'nms0'",
+        "TfIdfVectorizer 'nms1'",
     )
     assert "optimisations for one runtime" in found["operator com.microsoft.FusedConv"].hint
     assert all(p.hint for what, p in found.items() if what.startswith("operator"))
     text = str(caught.value)
     assert text.startswith("m.onnx: 4 things are not supported")
-    assert "operator NonMaxSuppression (2x) at NonMaxSuppression 'nms0', NonMaxSuppression 'nms1'" in text
+    assert "operator TfIdfVectorizer (2x) at TfIdfVectorizer 'nms0', TfIdfVectorizer 'nms1'" in text
 
 
 def test_a_model_without_an_operator_set(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from mmconvert.emitters.onnx import (
     reduce,
     sampling,
     shape,
+    signal,
     vision,
 )
 
@@ -38,4 +39,5 @@ RULES = Rules.merge(
     quantize.rule,
     attention.rule,
     vision.rule,
+    signal.rule,
 )

@@ -75,6 +75,7 @@ from mmconvert.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm,
 from mmconvert.ir.ops.pad import Pad
 from mmconvert.ir.ops.pool import AveragePool, LpPool, MaxPool, MaxPoolIndices
 from mmconvert.ir.ops.quantize import Dequantize, DynamicQuantize, Quantize
+from mmconvert.ir.ops.rearrange import BitCast, Det, Inverse, ReverseSequence, Unique
 from mmconvert.ir.ops.recurrent import GRU, LSTM, RNN
 from mmconvert.ir.ops.reduce import (
     ReduceAll,
@@ -109,6 +110,7 @@ from mmconvert.ir.ops.shape import (
     Transpose,
     Unsqueeze,
 )
+from mmconvert.ir.ops.signal import DFT
 from mmconvert.ir.ops.smooth import Celu, Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus
 from mmconvert.ir.ops.softmax import Hardmax, LogSoftmax, Softmax
 from mmconvert.ir.ops.sorting import ArgMax, ArgMin, TopK
@@ -133,6 +135,7 @@ from mmconvert.ir.ops.unary import (
 )
 
 __all__ = [
+    "DFT",
     "GRU",
     "LRN",
     "LSTM",
@@ -152,6 +155,7 @@ __all__ = [
     "AveragePool",
     "BatchNorm",
     "BatchToSpace",
+    "BitCast",
     "BitShift",
     "BitwiseAnd",
     "BitwiseNot",
@@ -173,6 +177,7 @@ __all__ = [
     "DeformConv",
     "DepthToSpace",
     "Dequantize",
+    "Det",
     "Div",
     "DynamicQuantize",
     "Einsum",
@@ -201,6 +206,7 @@ __all__ = [
     "Identity",
     "If",
     "InstanceNorm",
+    "Inverse",
     "IsInf",
     "IsNan",
     "L2Normalization",
@@ -255,6 +261,7 @@ __all__ = [
     "Reshape",
     "Resize",
     "Reverse",
+    "ReverseSequence",
     "RoiAlign",
     "RotaryEmbedding",
     "Round",
@@ -291,6 +298,7 @@ __all__ = [
     "Transpose",
     "Trilu",
     "Trunc",
+    "Unique",
     "Unsqueeze",
     "Where",
     "While",

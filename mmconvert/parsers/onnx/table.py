@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mmconvert.rules import Rules
+
 from mmconvert.parsers.onnx import (
     activation,
     attention,
@@ -19,9 +21,9 @@ from mmconvert.parsers.onnx import (
     reduce,
     resize,
     shaping,
+    signal,
     windows,
 )
-from mmconvert.rules import Rules
 
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
@@ -39,4 +41,5 @@ RULES: Final[Rules[str]] = Rules.merge(
     recurrent.rule,
     quantize.rule,
     attention.rule,
+    signal.rule,
 )

@@ -9,6 +9,8 @@ from mmconvert.rules import Rules
 from mmconvert.parsers.onnx import (
     activation,
     attention,
+    contrib,
+    contrib_attention,
     control,
     elementwise,
     generating,
@@ -42,4 +44,6 @@ RULES: Final[Rules[str]] = Rules.merge(
     quantize.rule,
     attention.rule,
     signal.rule,
+    contrib.rule,
+    contrib_attention.rule,
 )

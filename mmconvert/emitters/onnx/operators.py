@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mmconvert.rules import Rules
-
 from mmconvert.emitters.onnx import (
     activation,
     attention,
@@ -22,6 +20,7 @@ from mmconvert.emitters.onnx import (
     signal,
     vision,
 )
+from mmconvert.rules import Rules
 
 RULES = Rules.merge(
     activation.rule,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from mmconvert.rules import Rules
-
 from mmconvert.parsers.onnx import (
     activation,
     attention,
@@ -24,8 +22,10 @@ from mmconvert.parsers.onnx import (
     resize,
     shaping,
     signal,
+    vision,
     windows,
 )
+from mmconvert.rules import Rules
 
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
@@ -43,6 +43,7 @@ RULES: Final[Rules[str]] = Rules.merge(
     recurrent.rule,
     quantize.rule,
     attention.rule,
+    vision.rule,
     signal.rule,
     contrib.rule,
     contrib_attention.rule,

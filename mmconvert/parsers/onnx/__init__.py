@@ -16,13 +16,17 @@ def sniff(path: Path, head: bytes) -> bool:
     return sniffing.is_model(head, named=path.suffix.lower() == ".onnx")
 
 
-def load(path: Path, *, fix: Mapping[str, Array] | None = None) -> Module:
+def load(
+    path: Path, *, fix: Mapping[str, Array] | None = None, items: Mapping[str, int] | None = None
+) -> Module:
     """Reads an ONNX model.
 
     Args:
         path: the file; external data is looked for in its folder, and nowhere else.
         fix: inputs that become constants, with their values: axes, sizes and flags that decide what the
             graph is (``{"axes": np.array([1])}``).
+        items: how many tensors an input of sequence or optional type stands for. They become inputs of their
+            own, ``x_0``, ``x_1``, ...
 
     Raises:
         UsageError: the file cannot be read, or ``fix`` does not fit an input.
@@ -34,7 +38,7 @@ def load(path: Path, *, fix: Mapping[str, Array] | None = None) -> Module:
     from mmconvert.parsers.onnx.table import RULES
 
     try:
-        return Converter(open_model(path), RULES, fix or {}).convert()
+        return Converter(open_model(path), RULES, fix, items).convert()
     except (ArithmeticError, ValueError, RecursionError, MemoryError) as error:
         # Bytes that are a valid message may still hold numbers that no model has.
         raise InvalidModelError(f"the file is damaged: {error}", where=str(path)) from error

@@ -16,10 +16,15 @@ from mmconvert.ir.types import Shape, TensorType
 from mmconvert.parsers.onnx import scope
 from mmconvert.parsers.onnx.elementwise import cast
 from mmconvert.parsers.onnx.scope import Body
-from mmconvert.parsers.onnx.source import Source
+from mmconvert.parsers.onnx.source import Items, Source, Thing
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("ONNX")
+
+_COMPUTED = "a number of rounds computed while the model runs"
+
+MAX_ROUNDS = 1024
+"""A loop over sequences that has more rounds is not written out."""
 
 _COUNT, _CONDITION = TensorType(dtypes.I64, ()), TensorType(dtypes.BOOL, ())
 
@@ -30,7 +35,7 @@ def _scalar(b: Builder, value: Value | None) -> Value | None:
 
 
 @rule("If")
-def if_(n: Source, b: Builder) -> tuple[Value, ...]:
+def if_(n: Source, b: Builder) -> tuple[Thing, ...]:
     graphs = n.graph("then_branch"), n.graph("else_branch")
     known = n.known(0)
     if known is not None and known.size == 1:
@@ -80,17 +85,45 @@ def _joined(n: Source, then: Graph, other: Graph) -> tuple[Shape, ...]:
 
 
 @rule("Loop")
-def loop(n: Source, b: Builder) -> tuple[Value, ...]:
+def loop(n: Source, b: Builder) -> tuple[Thing, ...]:
     proto = n.graph("body")
     trip_count, condition = _scalar(b, n.optional(0)), _scalar(b, n.optional(1))
     if trip_count is not None:
         trip_count = cast(b, trip_count, dtypes.I64)
+    if any(isinstance(n.thing(index), Items) for index in range(2, len(n.inputs))):
+        return _unrolled(n, b, proto, trip_count, condition)
     state = [n.operand(index) for index in range(2, len(n.inputs))]
     body, types = _settled(n, proto, [v.type for v in state])
     rounds = _rounds(n, body.graph, trip_count, condition)
     shapes = _loop_shapes(n, body, [v.type for v in state], types, rounds)
     op = ops.Loop(body=body.graph, carried=len(state), shapes=shapes)
     return b.multi(op, trip_count, condition, *state, *body.captures)
+
+
+def _unrolled(
+    n: Source, b: Builder, proto: GraphProto, trip_count: Value | None, condition: Value | None
+) -> tuple[Thing, ...]:
+    """A loop over sequences: its rounds one after the other, which must be known in number."""
+    count = None if trip_count is None else n.context.constants.array(trip_count)
+    if trip_count is not None and count is None:
+        raise n.unsupported(f"over sequences, {_COMPUTED}")
+    go = b.constant(np.array(True)) if condition is None else condition
+    state = [n.thing(index) for index in range(2, len(n.inputs))]
+    collected: list[list[Value]] = [[] for _ in proto.output[1 + len(state) :]]
+    number = 0
+    while (known := n.context.constants.array(go)) is not None and known.all():
+        if count is not None and number >= count:
+            break
+        made = scope.unrolled(n, b, proto, [b.constant(number, dtypes.I64), go, *state])
+        go, state = scope.tensor(n, made[0]), made[1 : 1 + len(state)]
+        for items, thing in zip(collected, made[1 + len(state) :], strict=True):
+            items.append(b(ops.Unsqueeze(axes=(0,)), scope.tensor(n, thing)))
+        number += 1
+        if number > MAX_ROUNDS:
+            raise n.unsupported(f"over sequences, more than {MAX_ROUNDS} rounds")
+    if known is None or (collected and not number):
+        raise n.unsupported(f"over sequences, {_COMPUTED}")
+    return (*state, *(b(ops.Concat(axis=0), *items) for items in collected))
 
 
 def _settled(n: Source, proto: GraphProto, types: list[TensorType]) -> tuple[Body, list[TensorType]]:

@@ -14,8 +14,8 @@ from mmconvert.ir.model import Metadata, Module
 from mmconvert.parsers.onnx.functions import domain_of, key_of
 from mmconvert.parsers.onnx.reader import ModelFile
 from mmconvert.parsers.onnx.scope import Nodes
-from mmconvert.parsers.onnx.source import Context, Library
-from mmconvert.parsers.onnx.types import input_type
+from mmconvert.parsers.onnx.source import Context, Items, Library
+from mmconvert.parsers.onnx.types import input_type, item_types
 from mmconvert.rules import Rules
 from mmconvert.tensors import Array, Tensor
 
@@ -26,8 +26,14 @@ NEWEST = 28
 class Converter:
     """Reads the graph of one file into the IR."""
 
-    def __init__(self, file: ModelFile, rules: Rules[str], fix: Mapping[str, Array] | None = None) -> None:
-        self.file, self.fix = file, dict(fix or {})
+    def __init__(
+        self,
+        file: ModelFile,
+        rules: Rules[str],
+        fix: Mapping[str, Array] | None = None,
+        items: Mapping[str, int] | None = None,
+    ) -> None:
+        self.file, self.fix, self.items = file, dict(fix or {}), dict(items or {})
         self.warnings: list[str] = []
         functions = {key_of(domain_of(f.domain), f.name): f for f in file.proto.functions}
         self.context = Context(
@@ -57,7 +63,7 @@ class Converter:
         self.nodes.read(proto.node, given, outputs, self.file.attributes)
         if self.context.problems:
             raise self._unsupported()
-        self.graph.set_outputs([self.context.values[name] for name in outputs], outputs)
+        self._outputs(outputs)
         prune(self.graph)
         return Module(self.graph, self._metadata(), self.warnings)
 
@@ -101,17 +107,41 @@ class Converter:
 
     def _inputs(self, proto: GraphProto) -> None:
         values = self.context.values
-        if unknown := sorted(set(self.fix) - {info.name for info in proto.input}):
+        if unknown := sorted({*self.fix, *self.items} - {info.name for info in proto.input}):
             raise UsageError(f"the model has no input called {', '.join(unknown)}")
         for name, tensor in self.file.initializers.items():
             values[name] = self.graph.constant(tensor, name)
         for info in proto.input:
             # Up to IR version 3 every initializer had to be an input as well.
-            if info.name in self.fix:
+            if info.name in self.items:
+                values[info.name] = self._sequence(info)
+            elif info.name in self.fix:
                 values[info.name] = self._fixed(info)
             elif info.name not in values and info.name not in self.file.refused:
                 with self.nodes.collecting():
                     values[info.name] = self.graph.input(info.name, input_type(info, self.context.symbols))
+
+    def _sequence(self, info: ValueInfoProto) -> Items:
+        """An input that stands for several tensors, or for none."""
+        count = self.items[info.name]
+        types = item_types(info, count, self.context.symbols)
+        values = tuple(self.graph.input(f"{info.name}_{i}", type) for i, type in enumerate(types))
+        return Items(values, absent=count == 0 and info.type.WhichOneof("value") == "optional_type")
+
+    def _outputs(self, names: list[str]) -> None:
+        """Declares the outputs; each tensor of a sequence is one."""
+        values: dict[str, Value] = {}
+        for name in names:
+            thing = self.context.values[name]
+            found = (
+                {name: thing}
+                if isinstance(thing, Value)
+                else {f"{name}_{i}": v for i, v in enumerate(thing.values)}
+            )
+            if repeated := set(found) & set(values):
+                raise InvalidModelError(f"two outputs are called {min(repeated)!r}", where=self.context.file)
+            values |= found
+        self.graph.set_outputs(list(values.values()), list(values))
 
     def _fixed(self, info: ValueInfoProto) -> Value:
         """An input that is a constant from now on."""

@@ -10,7 +10,7 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
-from mmconvert.parsers.onnx.source import Source
+from mmconvert.parsers.onnx.source import Items, Source, Thing
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("ONNX")
@@ -20,7 +20,7 @@ UNARY: dict[str, type[Op]] = {
     for name in (
         *("Abs", "Neg", "Exp", "Log", "Sqrt", "Reciprocal", "Floor", "Ceil", "Round", "Sign", "Erf", "Not"),
         *("Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"),
-        *("Identity", "BitwiseNot"),
+        "BitwiseNot",
     )
 } | {"IsNaN": ops.IsNan}
 
@@ -37,6 +37,12 @@ CHAINS: dict[str, type[Op]] = {"Sum": ops.Add, "Mean": ops.Add, "Max": ops.Max, 
 @rule(*UNARY)
 def unary(n: Source, b: Builder) -> Value:
     return b(UNARY[n.kind](), n.operand(0))
+
+
+@rule("Identity")
+def identity(n: Source, b: Builder) -> Thing:
+    thing = n.thing(0)
+    return thing if isinstance(thing, Items) else b(ops.Identity(), thing)
 
 
 @rule(*BINARY, since=7)

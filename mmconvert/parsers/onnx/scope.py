@@ -15,7 +15,7 @@ from mmconvert.ir.types import TensorType
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.functions import call, definition, domain_of, is_defined, key_of
 from mmconvert.parsers.onnx.order import execution_order, free_names, place, reads
-from mmconvert.parsers.onnx.source import Context, Source
+from mmconvert.parsers.onnx.source import Context, Items, Source, Thing
 from mmconvert.parsers.onnx.sparse import dense
 from mmconvert.tensors import Tensor
 
@@ -62,16 +62,35 @@ def body(n: Source, proto: GraphProto, types: Sequence[TensorType]) -> Body:
     for info, type in zip(proto.input, types, strict=True):
         context.values[info.name] = graph.input(info.name, type)
     names = [info.name for info in proto.output]
-    results = _graph(context, Builder(graph, origin=n.origin), proto)
+    results = [tensor(n, thing) for thing in _graph(context, Builder(graph, origin=n.origin), proto)]
     graph.set_outputs(results, [f"{name}_{i}" if name in names[:i] else name for i, name in enumerate(names)])
     return Body(graph, list(context.captures))
 
 
-def inline(n: Source, b: Builder, proto: GraphProto) -> tuple[Value, ...]:
+def inline(n: Source, b: Builder, proto: GraphProto) -> tuple[Thing, ...]:
     """Reads a graph attribute of ``n``, one without inputs, into the graph that ``n`` itself is in."""
     if proto.input:
         raise n.invalid(f"its graph {proto.name!r} takes inputs")
     return tuple(_graph(nested(n.context, None), b, proto))
+
+
+def unrolled(n: Source, b: Builder, proto: GraphProto, arguments: Sequence[Thing]) -> list[Thing]:
+    """Reads a graph attribute of ``n``, applied to ``arguments``, into the graph that ``n`` itself is in."""
+    if len(proto.input) != len(arguments):
+        raise n.invalid(f"its graph {proto.name!r} takes {len(proto.input)} inputs, not {len(arguments)}")
+    n.context.library.calls += 1
+    if n.context.library.calls > MAX_CALLS:
+        raise n.invalid(f"graphs are repeated more than {MAX_CALLS} times")
+    context = nested(n.context, None)
+    context.values |= {info.name: thing for info, thing in zip(proto.input, arguments, strict=True)}
+    return _graph(context, b, proto)
+
+
+def tensor(n: Source, thing: Thing) -> Value:
+    """``thing``, which has to be a tensor."""
+    if isinstance(thing, Items):
+        raise n.unsupported("a sequence or an optional as a result")
+    return thing
 
 
 def nested(outer: Context, graph: Graph | None) -> Context:
@@ -90,7 +109,7 @@ def nested(outer: Context, graph: Graph | None) -> Context:
     )
 
 
-def _graph(context: Context, b: Builder, proto: GraphProto) -> list[Value]:
+def _graph(context: Context, b: Builder, proto: GraphProto) -> list[Thing]:
     """Reads a graph that is held in memory; returns its outputs."""
     weights = [(tensor.name, tensor.SerializeToString()) for tensor in proto.initializer]
     for name, data in weights:
@@ -182,7 +201,7 @@ class Nodes:
         outer = self.builder.origin
         return Origin(f"{outer.name}/{source.origin.name}", source.kind, source.origin.file)
 
-    def _apply(self, proto: NodeProto, source: Source) -> tuple[Value | None, ...] | None:
+    def _apply(self, proto: NodeProto, source: Source) -> tuple[Thing | None, ...] | None:
         """The results of a node; None when it was refused already."""
         domain, key, version = self._key(proto)
         library = self.context.library
@@ -195,7 +214,7 @@ class Nodes:
 
     def _call(
         self, proto: NodeProto, source: Source, key: str, domain: str
-    ) -> tuple[Value | None, ...] | None:
+    ) -> tuple[Thing | None, ...] | None:
         """Reads the body of a function in the place of its call."""
         library, context = self.context.library, self.context
         function = library.functions.get(key) or definition(domain, proto, source)
@@ -211,9 +230,9 @@ class Nodes:
         nodes = call(function, proto, source)
         own = {domain_of(o.domain): o.version for o in function.opset_import}
         inner.versions = {**context.versions, **own}
-        for name, operand in zip(function.input, source.inputs, strict=False):
-            if operand:
-                inner.values[name] = source.context.find(operand)  # type: ignore[assignment]  # it was found
+        for index, name in enumerate(function.input):
+            if source.has(index):
+                inner.values[name] = source.thing(index)
         wanted = [name for i, name in enumerate(function.output) if source.wants(i)]
         Nodes(inner, self.builder).read(nodes, list(inner.values), wanted)
         found = [inner.find(name) if source.wants(i) else None for i, name in enumerate(function.output)]
@@ -221,7 +240,7 @@ class Nodes:
             raise Reported(f"the function {key} is not supported")
         return tuple(found)
 
-    def _keep(self, source: Source, results: tuple[Value | None, ...]) -> None:
+    def _keep(self, source: Source, results: tuple[Thing | None, ...]) -> None:
         """Puts the results under the names that the file has for them."""
         for index, name in enumerate(source.outputs):
             value = results[index] if index < len(results) else None
@@ -230,5 +249,5 @@ class Nodes:
             if value is None:
                 raise source.unsupported(f"its output {index} is not supported")
             self.context.values[name] = value
-            if not value.name and not self.context.calls:
+            if isinstance(value, Value) and not value.name and not self.context.calls:
                 value.name = name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
@@ -28,6 +28,27 @@ from mmconvert.tensors import Array, Tensor
 T = TypeVar("T")
 
 _COMPUTED = "simplify the model so that this becomes constant, or export it with fixed sizes"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A sequence of known length, or an optional that holds nothing.
+
+    Attributes:
+        values: its tensors.
+        absent: it is an optional, and empty.
+    """
+
+    values: tuple[Value, ...]
+    absent: bool = False
+
+    def named(self, name: str) -> dict[str, Value]:
+        """The tensors under names of their own."""
+        return {f"{name}_{index}": value for index, value in enumerate(self.values)}
+
+
+Thing: TypeAlias = Value | Items
+"""What a name of the file stands for."""
 
 
 @dataclass(slots=True)
@@ -68,7 +89,7 @@ class Context:
     folder: Folder | None = None
     symbols: Symbols = field(default_factory=Symbols)
     constants: Constants = field(default_factory=Constants)
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, Thing] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     library: Library = field(default_factory=lambda: Library(Rules("ONNX")))
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -77,14 +98,20 @@ class Context:
     captures: dict[Value, Value] = field(default_factory=dict)
     calls: tuple[str, ...] = ()
 
-    def find(self, name: str) -> Value | None:
-        """The value behind a name, here or around here; None when it could not be made."""
+    def find(self, name: str) -> Thing | None:
+        """What is behind a name, here or around here; None when it could not be made."""
         if name in self.values or self.outer is None:
             return self.values.get(name)
         value = self.outer.find(name)
         if value is None or self.graph is None:
             return value
-        self.values[name] = inner = self._capture(value, name, self.graph)
+        inner: Thing
+        if isinstance(value, Items):
+            captured = [self._capture(v, f"{name}_{i}", self.graph) for i, v in enumerate(value.values)]
+            inner = replace(value, values=tuple(captured))
+        else:
+            inner = self._capture(value, name, self.graph)
+        self.values[name] = inner
         return inner
 
     def _capture(self, value: Value, name: str, graph: Graph) -> Value:
@@ -164,11 +191,25 @@ class Source:
         Raises:
             InvalidModelError: it is missing.
         """
+        thing = self.thing(index)
+        if isinstance(thing, Items):
+            raise self.unsupported(f"of a sequence or an optional, its operand {index}")
+        return thing
+
+    def thing(self, index: int) -> Thing:
+        """Operand ``index``, which may be a sequence."""
         if not self.has(index):
             raise self.invalid(f"operand {index} is missing")
-        value = self.context.find(self.inputs[index])
-        assert value is not None, "a rule runs when all operands are there"
-        return value
+        thing = self.context.find(self.inputs[index])
+        assert thing is not None, "a rule runs when all operands are there"
+        return thing
+
+    def items(self, index: int) -> Items:
+        """Operand ``index``, which must be a sequence."""
+        thing = self.thing(index)
+        if not isinstance(thing, Items) or thing.absent:
+            raise self.invalid(f"operand {index} is no sequence")
+        return thing
 
     def optional(self, index: int) -> Value | None:
         """Operand ``index``, or None when it was left out."""

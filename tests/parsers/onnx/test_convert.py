@@ -153,7 +153,7 @@ def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
         node("Relu", "b", "c", "after"),
         node("Conv", "x w", "d", "conv", auto_pad="SOME"),
         node("Conv", "x w", "e", "conv1", other=1),
-        helper.make_node("FusedConv", ["x"], ["f"], name="fused", domain="com.microsoft"),
+        helper.make_node("CropAndResize", ["x"], ["f"], name="cropped", domain="com.microsoft"),
         node("Sum", "a c d e f", "y"),
     ]
     proto = model(nodes, [given("x", [1, 3, 8, 8])], constants={"w": np.ones((4, 3, 3, 3), np.float32)})
@@ -162,7 +162,7 @@ def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
     found = {p.what: p for p in caught.value.problems}
     assert set(found) == {
         "operator TfIdfVectorizer",
-        "operator com.microsoft.FusedConv",
+        "operator com.microsoft.CropAndResize",
         "Conv: auto_pad='SOME'",
         "Conv: attributes not understood: other",
     }
@@ -170,7 +170,7 @@ def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
         "TfIdfVectorizer 'nms0'",
         "TfIdfVectorizer 'nms1'",
     )
-    assert "optimisations for one runtime" in found["operator com.microsoft.FusedConv"].hint
+    assert "optimisations for one runtime" in found["operator com.microsoft.CropAndResize"].hint
     assert all(p.hint for what, p in found.items() if what.startswith("operator"))
     text = str(caught.value)
     assert text.startswith("m.onnx: 4 things are not supported")

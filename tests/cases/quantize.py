@@ -49,6 +49,8 @@ CASES = [
     quantize("u16", "u16", REAL, const("f32[]", values=0.001), const("u16[]", values=30000)),
     quantize("axis", "i8", REAL, ROWS, const("i8[3]", values=[1, -2, 3]), axis=1),
     quantize("last_axis", "u8", REAL, const("f32[4]", 0.1, 0.2), const("u8[4]", 0, 255), axis=2),
+    quantize("f16", "i8", data("f16[2,3]", -9, 9), const("f16[]", values=0.11), const("i8[]", values=2)),
+    quantize("i32", "i8", data("i32[2,3]", -99, 99), const("f32[]", values=1.3)),
     quantize("block", "i8", REAL, BLOCKS, const("i8[2,3,2]", -9, 9), axis=2, block=2),
     quantize("block_not_whole", "i8", data("f32[5,2]", -9, 9), const("f32[2,2]", 0.1, 0.2), axis=0, block=3),
     dequantize("u8", BYTES, TENTH, const("u8[]", values=128)),
@@ -61,6 +63,7 @@ CASES = [
     dequantize("constant", const("i8[3,4]", -128, 127), TENTH),
     dequantize("axis", SIGNED, ROWS, const("i8[3]", values=[1, -2, 3]), axis=1),
     dequantize("first_axis", SIGNED, const("f32[2]", 0.1, 0.3), axis=0),
+    dequantize("f16", SIGNED, const("f16[]", values=0.11), const("i8[]", values=2)),
     dequantize("block", SIGNED, BLOCKS, const("i8[2,3,2]", -9, 9), axis=2, block=2),
     dequantize("block_not_whole", data("i8[5,2]", -9, 9), const("f32[2,2]", 0.1, 0.2), axis=0, block=3),
     Case(

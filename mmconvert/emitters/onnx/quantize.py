@@ -31,6 +31,7 @@ def _granularity(node: Node[Any], out: Writer) -> dict[str, Any]:
 @rule(ops.Quantize, since=13)
 def quantize(node: Node[ops.Quantize], out: Writer) -> None:
     op, x, scale, zero = node.op, node.operand(0), node.operand(1), _zero_point(node, out)
+    out.require(x.type.dtype != dtypes.I32, "runtimes quantize floating-point numbers only")
     narrow = dtypes.is_float(op.dtype) and out.opset >= 19 and not op.saturate
     named = zero is None and op.dtype != dtypes.U8
     out(

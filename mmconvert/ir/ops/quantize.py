@@ -18,6 +18,7 @@ from mmconvert.dtypes import DType
 from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
+from mmconvert.ir.kernels.special import working_float
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.activation import Clip
 from mmconvert.ir.ops.binary import Add, Div, Max, Min, Mul, Sub
@@ -119,7 +120,12 @@ class Quantize(Scaled):
         return np.asarray(y.astype(np.int64) if whole else y).astype(self.dtype)
 
     def decompose(self, b: Builder, x: Value, scale: Value, zero_point: Value | None = None) -> Value | None:
-        if not dtypes.is_integer(self.dtype) or x.type.dtype not in (dtypes.F32, dtypes.F64):
+        wide = working_float(scale.type.dtype)
+        if wide != scale.type.dtype or x.type.dtype == dtypes.I32:
+            if x.type.dtype != wide:
+                x = b(Cast(to=wide), x)
+            return b(self, x, scale if scale.type.dtype == wide else b(Cast(to=wide), scale), zero_point)
+        if not dtypes.is_integer(self.dtype):
             return None
         spread = self.spread_nodes(b, scale, x)
         if spread is None:
@@ -158,6 +164,9 @@ class Dequantize(Scaled):
         return np.asarray(y * self.spread(wide, x.shape), dtype=scale.dtype)
 
     def decompose(self, b: Builder, x: Value, scale: Value, zero_point: Value | None = None) -> Value | None:
+        wide, narrow = working_float(scale.type.dtype), scale.type.dtype
+        if wide != narrow:
+            return b(Cast(to=narrow), b(self, x, b(Cast(to=wide), scale), zero_point))
         spread = self.spread_nodes(b, scale, x)
         if spread is None:
             return None

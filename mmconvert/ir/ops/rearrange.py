@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.reduce import widen
+from mmconvert.ir.ops.unary import Cast
 from mmconvert.ir.types import Array, Extent, Shape, TensorType
 
 
@@ -92,6 +95,12 @@ class BitCast(Op):
     def evaluate(self, x: Array) -> Array:
         bits = np.array(x, dtype=dtypes.BY_NAME[self.source], order="C")
         return bits.view(dtypes.BY_NAME[self.to])
+
+    def decompose(self, b: Builder, x: Value) -> Value | None:
+        """Among integers the low bits are kept by a Cast too."""
+        wanted = dtypes.BY_NAME[self.to]
+        whole = dtypes.is_integer(x.type.dtype) and dtypes.is_integer(wanted)
+        return b(Cast(to=wanted), x) if whole else None
 
 
 @operator

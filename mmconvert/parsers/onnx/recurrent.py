@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
@@ -46,10 +47,11 @@ class Layer:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def _layer(n: Source, *defaults: str) -> Layer:
+def _layer(n: Source, *defaults: str, axis: int = 2) -> Layer:
+    """The attributes; ``axis`` is the one of the recurrent weights along which the state runs."""
     n.ignore("output_sequence")  # which outputs are asked for says it, in all versions
     weight = n.operand(2).type.require_rank(3)
-    size = weight.shape[2]
+    size = weight.shape[axis]
     if not isinstance(size, int):
         raise n.unsupported("with weights of unknown size")
     hidden = n.integer("hidden_size", size)
@@ -126,3 +128,25 @@ def lstm(n: Source, b: Builder) -> tuple[Value | None, ...]:
     layer, batch_first = _layer(n, "Sigmoid", "Tanh", "Tanh"), n.flag("layout")
     op = ops.LSTM(**layer.fields, input_forget=n.flag("input_forget"))
     return _results(n, b, b.multi(op, *_operands(n, b, batch_first)), batch_first)
+
+
+@rule("com.microsoft.DynamicQuantizeLSTM")
+def dynamic_quantize_lstm(n: Source, b: Builder) -> tuple[Value | None, ...]:
+    """An LSTM over dequantized weights; what is lost by quantizing inputs and states on the way is not."""
+    op = ops.LSTM(**_layer(n, "Sigmoid", "Tanh", "Tanh", axis=1).fields, input_forget=n.flag("input_forget"))
+    operands = _operands(n, b, batch_first=False)
+    for index, scale in ((1, 8), (2, 10)):
+        operands[index] = _dequantized(n, b, index, scale)
+    return b.multi(op, *operands)
+
+
+def _dequantized(n: Source, b: Builder, index: int, scale: int) -> Value:
+    """Weights that lie the other way round, with a scale for each direction, or each column too."""
+    codes, factor, zero = (n.operand(i) for i in (index, scale, scale + 1))
+    columns = factor.type.shape[1] if factor.type.rank > 1 else 1
+    shape = (codes.type.shape[0], 1, columns)
+    shifted = b(
+        ops.Sub(), *(b(ops.Cast(to=dtypes.F32), v) for v in (codes, b(ops.Reshape(shape=shape), zero)))
+    )
+    real = b(ops.Mul(), shifted, b(ops.Reshape(shape=shape), factor))
+    return b(ops.Transpose(perm=(0, 2, 1)), real)

@@ -186,6 +186,25 @@ def test_against_the_runtime(c: Case, tmp_path: Path) -> None:
     check_case(c, tmp_path, rtol=2e-4)
 
 
+@pytest.mark.parametrize("columns", [(), (20,)])
+def test_an_lstm_of_few_bits(columns: tuple[int, ...], tmp_path: Path) -> None:
+    """ONNX Runtime rounds inputs and states to 8 bits as well, so that only the first digits agree."""
+    parts = [(fixed(x(1, size, 20, low=-127, high=127, dtype=np.int8)), size) for size in (4, 5)]
+    scales = [
+        (fixed(x(1, *columns, low=0.004, high=0.008, seed=s)), fixed(np.zeros((1, *columns), np.int8)))
+        for _, s in parts
+    ]
+    c = case(
+        "DynamicQuantizeLSTM",
+        *(x(6, 2, 4), parts[0][0], parts[1][0], fixed(x(1, 40)), None, None, None, None),
+        *(v for pair in scales for v in pair),
+        outputs=3,
+        hidden_size=5,
+    )
+    (one,) = c.values
+    check_case(one, tmp_path, rtol=2e-2)
+
+
 @pytest.mark.parametrize(
     ("c", "message"),
     [

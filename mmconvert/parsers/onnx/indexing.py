@@ -11,6 +11,7 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
+from mmconvert.ir.ops.attention import extent
 from mmconvert.ir.slicing import normalize_slice
 from mmconvert.ir.types import Array, Shape
 from mmconvert.parsers.onnx.elementwise import cast
@@ -160,13 +161,30 @@ def center_crop_pad(n: Source, b: Builder) -> Value:
     if len(wanted) != len(axes):
         raise n.invalid(f"{len(wanted)} extents for {len(axes)} axes")
     pads: list[tuple[Extent, Extent]] = [(0, 0)] * x.type.rank
-    for axis, want in zip(axes, wanted, strict=True):
+    for index, (axis, want) in enumerate(zip(axes, wanted, strict=True)):
         more = want - x.type.shape[axis]
-        if not isinstance(more, int):
-            raise n.unsupported("of an axis of unknown size", hint="give the input a fixed size")
-        before = int(more / 2)  # towards 0, unlike //
-        pads[axis] = before, more - before
-    return b(ops.Pad(pads=tuple(pads), mode="constant"), x)
+        if isinstance(more, int):
+            before = int(more / 2)  # towards 0, unlike //
+            pads[axis] = before, more - before
+        else:
+            x = _centred(n, b, x, axis, (want, index))
+    return b(ops.Pad(pads=tuple(pads), mode="constant"), x) if any(p != (0, 0) for p in pads) else x
+
+
+def _centred(n: Source, b: Builder, x: Value, axis: int, wanted: tuple[Extent, int]) -> Value:
+    """``x`` cut or filled along an axis, when only the running model knows which: elements are looked up."""
+    want, index = wanted
+    zero, one = np.array(0, np.int64), np.array(1, np.int64)
+    size = cast(b, b(ops.Gather(axis=0), n.operand(1), np.array(index, np.int64)), dtypes.I64)
+    have = extent(b, x, axis)
+    before = b(ops.Div(), b(ops.Sub(), size, have), np.array(2, np.int64))
+    places = b(ops.Sub(), b(ops.Range(size=want), zero, size, one), before)
+    last = b(ops.Sub(), have, one)
+    inside = b(ops.And(), b(ops.GreaterEqual(), places, zero), b(ops.LessEqual(), places, last))
+    found = b(ops.Gather(axis=axis), x, b(ops.Max(), b(ops.Min(), places, last), zero))
+    rest = (1,) * (x.type.rank - 1 - axis)
+    mask = b(ops.Reshape(shape=(want, *rest)), inside) if rest else inside
+    return b(ops.Where(), mask, found, np.zeros((), x.type.dtype))
 
 
 def _mode(n: Source) -> Literal["constant", "reflect", "edge", "wrap"]:

@@ -54,7 +54,8 @@ BODIES = {
         c = Constant <value = int64 {3}> ()
         yes = Constant <value = bool {1}> ()
         e = SequenceEmpty()
-        s = Loop(c, yes, e) <body = b (int64 i, bool go, seq(float[k,m]) v) => (bool next, seq(float[k,m]) r) {
+        s = Loop(c, yes, e) <body = b
+            (int64 i, bool go, seq(float[k,m]) v) => (bool next, seq(float[k,m]) r) {
             next = Identity(go)
             f = Cast <to = 1> (i)
             p = Mul(x, f)
@@ -92,7 +93,7 @@ def test_sequences(name: str, tmp_path: Path) -> None:
             "there is no position 2 in a sequence of 2",
         ),
         (
-            "c = Constant <value = int64[2] {1, 2}> () s = SplitToSequence (x, c) y = ConcatFromSequence <axis=0> (s)",
+            "c = Constant <value = int64[2] {1, 2}> () s = SplitToSequence (x, c) y = SequenceAt(s, c)",
             InvalidModelError,
             "does not split",
         ),

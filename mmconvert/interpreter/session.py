@@ -143,7 +143,7 @@ class Session:
         for slot in step.frees:
             array, live[slot] = live[slot], None
             # Held by `array` and the call alone: no view of it is left either.
-            unseen = array is not None and array.flags.owndata and sys.getrefcount(array) <= 2
+            unseen = isinstance(array, np.ndarray) and array.flags.owndata and sys.getrefcount(array) <= 2
             if self._pool is not None and array is not None and unseen:
                 self._pool.give(array)
 
@@ -153,7 +153,7 @@ class Session:
         if step.overwrites:
             x = operands[0]
             # Held by `live`, `operands`, `x` and the call itself: no view, no trace, nobody else can see it.
-            if x is not None and x.flags.owndata and sys.getrefcount(x) <= 4:
+            if isinstance(x, np.ndarray) and x.flags.owndata and sys.getrefcount(x) <= 4:
                 result = op.evaluate_in_place(x, *operands[1:])
                 if result is not None:
                     return result

@@ -23,7 +23,7 @@ from mmconvert.tensors import Tensor
 
 O = TypeVar("O", bound=Op, covariant=True)  # noqa: E741
 
-LARGEST = 1 << 40
+LARGEST = 1 << 44
 """No value has as many elements as this: a file that says so is broken, or wants to be."""
 
 CONTENT_LIMIT = 64

@@ -25,7 +25,7 @@ class ReadExtents(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         x.require_integer().require_rank(0, 1)
-        if x.size != len(self.names):
+        if isinstance(x.size, int) and x.size != len(self.names):
             raise InferenceError(f"there are {len(self.names)} names for the elements of {x}")
         return x
 
@@ -35,4 +35,4 @@ class ReadExtents(Op):
     def content(self, types: Sequence[TensorType | None], contents: Sequence[Array | None]) -> Array | None:
         (x,) = types
         assert x is not None
-        return np.array(self.names, dtype=object).reshape(x.static_shape)
+        return np.array(self.names, dtype=object).reshape(x.static_shape) if x.is_static else None

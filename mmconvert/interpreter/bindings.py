@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from mmconvert.errors import UsageError
-from mmconvert.ir.dims import Dim, substitute
-from mmconvert.ir.types import TensorType
+from mmconvert.ir.dims import Dim, Extent, substitute
+from mmconvert.ir.types import Array, TensorType
 
 
 class Bindings:
-    """Names of extents and their values, learnt from the shapes of inputs and of data-dependent results."""
+    """Names of extents and their values, learnt from the shapes of inputs and of data-dependent results.
 
-    def __init__(self) -> None:
-        self.known: dict[str, int] = {}
+    Args:
+        known: what is known already.
+    """
+
+    def __init__(self, known: Mapping[str, int] | None = None) -> None:
+        self.known: dict[str, int] = dict(known or {})
 
     def bind(self, type: TensorType, shape: tuple[int, ...], name: str) -> None:
         """Learns from a graph input.
@@ -36,3 +42,9 @@ class Bindings:
         for extent, actual in zip(type.shape, shape, strict=True):
             if isinstance(extent, Dim) and (symbol := extent.name) is not None:
                 self.known.setdefault(symbol, actual)
+
+    def read(self, names: Iterable[Extent], array: Array) -> None:
+        """Learns the elements of ``array`` under their names."""
+        for extent, actual in zip(names, array.reshape(-1), strict=False):
+            if isinstance(extent, Dim) and (symbol := extent.name) is not None:
+                self.known[symbol] = int(actual)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.interpreter.bindings import Bindings
+from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import LARGEST, Graph, Node, Value
 from mmconvert.ir.kernels.memory import LIMIT, Pool, pooled
 from mmconvert.ir.kernels.workers import single_threaded_blas
 from mmconvert.ir.op import ControlOp, Op
+from mmconvert.ir.ops.extents import ReadExtents
 from mmconvert.ir.types import Array
 from mmconvert.tensors import Tensor
 
@@ -38,6 +41,7 @@ class Step:
     writes: tuple[int, ...]
     frees: tuple[int, ...]
     overwrites: bool  # whether the first operand's memory may become the output's
+    names: tuple[Extent, ...]  # of the elements of the output
 
 
 def run(
@@ -92,9 +96,17 @@ class Session:
         results = self.run_positional(arrays, trace)
         return dict(zip(self.graph.output_names, results, strict=True))
 
-    def run_positional(self, arrays: Sequence[Array], trace: Trace | None = None) -> list[Array]:
-        """Runs the graph over inputs in order; returns the outputs in order."""
-        bindings = Bindings()
+    def run_positional(
+        self, arrays: Sequence[Array], trace: Trace | None = None, *, known: Mapping[str, int] | None = None
+    ) -> list[Array]:
+        """Runs the graph over inputs in order; returns the outputs in order.
+
+        Args:
+            arrays: the inputs.
+            trace: is handed every node's outputs.
+            known: symbols of the graph around this one.
+        """
+        bindings = Bindings(known)
         live: list[Array | None] = [None] * len(self._slots)
         for value, array in zip(self.graph.inputs, arrays, strict=True):
             bindings.bind(value.type, array.shape, value.name)
@@ -109,7 +121,7 @@ class Session:
         op = step.op.bind(bindings.known)
         try:
             with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
-                results = self._evaluate(step, op, operands)
+                results = self._evaluate(step, op, operands, bindings)
         except InvalidModelError as error:
             if error.where:
                 raise
@@ -124,6 +136,7 @@ class Session:
                 raise InvalidModelError(text, where=step.node.place)
             live[slot] = array
             bindings.discover(value.type, array.shape)
+            bindings.read(step.names, array)
         if trace is not None:
             trace(step.node, outputs)
         operands.clear()
@@ -134,9 +147,9 @@ class Session:
             if self._pool is not None and array is not None and unseen:
                 self._pool.give(array)
 
-    def _evaluate(self, step: Step, op: Op, operands: list[Array | None]) -> Any:
+    def _evaluate(self, step: Step, op: Op, operands: list[Array | None], bindings: Bindings) -> Any:
         if isinstance(op, ControlOp):
-            return op.execute(self._subgraph, *operands)
+            return op.execute(functools.partial(self._subgraph, bindings), *operands)
         if step.overwrites:
             x = operands[0]
             # Held by `live`, `operands`, `x` and the call itself: no view, no trace, nobody else can see it.
@@ -171,11 +184,11 @@ class Session:
             array.astype(value.type.dtype, copy=False) if self.precision == "float32" else array
         )
 
-    def _subgraph(self, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+    def _subgraph(self, outer: Bindings, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
         session = self._children.get(graph)
         if session is None:
             session = self._children[graph] = Session(graph, self.precision, hold_weights=self._hold)
-        return session.run_positional(arrays)
+        return session.run_positional(arrays, known=outer.known)
 
     def _slot(self, value: Value | None) -> int:
         if value is None:
@@ -200,7 +213,9 @@ class Session:
             unused = [self._slots[v] for v in node.outputs if not v.uses]
             over = dict.fromkeys([s for s in reads if last.get(s) is node and s not in kept] + unused)
             op = _at_precision(node.op, self.precision)
-            steps.append(Step(node, op, reads, writes, tuple(over), self._overwrites(op, reads, over)))
+            overwrites = self._overwrites(op, reads, over)
+            names = op.names if isinstance(op, ReadExtents) else ()
+            steps.append(Step(node, op, reads, writes, tuple(over), overwrites, names))
         return steps
 
     def _overwrites(self, op: Op, reads: tuple[int, ...], over: Container[int]) -> bool:

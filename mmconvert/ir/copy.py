@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any, cast
 
 from mmconvert.ir.dims import substitute
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.model import Module
+from mmconvert.ir.op import ControlOp, Op
 
 
 def copy_graph(graph: Graph, bindings: Mapping[str, int] | None = None) -> Graph:
-    """The same nodes over new values. Weights and sub-graphs are shared: nothing edits them in place.
+    """The same nodes over new values. Weights are shared, and sub-graphs where nothing in them is bound.
 
     Args:
         graph: what to copy.
@@ -34,13 +37,23 @@ def copy_graph(graph: Graph, bindings: Mapping[str, int] | None = None) -> Graph
 
     for node in graph:
         made = new.add(
-            node.op.bind(bindings), [find(v) for v in node.inputs], name=node.name, origin=node.origin
+            _bound(node.op, bindings), [find(v) for v in node.inputs], name=node.name, origin=node.origin
         )
         for old, value in zip(node.outputs, made.outputs, strict=True):
             value.name = old.name
             values[old] = value
     new.set_outputs([v for v in map(find, graph.outputs) if v is not None], graph.output_names)
     return new
+
+
+def _bound(op: Op, bindings: Mapping[str, int]) -> Op:
+    """``op`` with numbers for symbols, also inside its graphs."""
+    op = op.bind(bindings)
+    if not bindings or not isinstance(op, ControlOp):
+        return op
+    values = {f.name: getattr(op, f.name) for f in dataclasses.fields(cast(Any, op))}
+    graphs = {name: copy_graph(v, bindings) for name, v in values.items() if isinstance(v, Graph)}
+    return cast(Op, dataclasses.replace(cast(Any, op), **graphs))
 
 
 def copy_module(module: Module) -> Module:

@@ -6,16 +6,17 @@ of its ``result`` node, so that a graph output is a use like any other.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeGuard, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar, cast
 
 import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InferenceError, InternalError
-from mmconvert.ir.dims import Extent
+from mmconvert.ir.dims import Dim, Extent
 from mmconvert.ir.op import Arity, Op, operands
 from mmconvert.ir.types import Array, TensorType
 from mmconvert.tensors import Tensor
@@ -191,9 +192,10 @@ class Graph:
 
     # --- editing -------------------------------------------------------------------------------------
 
-    def input(self, name: str, type: TensorType) -> Value:
-        """A new graph input, after the others."""
+    def input(self, name: str, type: TensorType, *, content: Array | None = None) -> Value:
+        """A new graph input, after the others; ``content`` is what is known of its elements."""
         value = Value(type, name)
+        value._content = content
         self.inputs.append(value)
         self.edits += 1
         return value
@@ -377,10 +379,47 @@ def _require_same_type(node: Node[Op], old: Value, new: Value) -> None:
 
 
 def prune(graph: Graph, nodes: Iterable[Node[Op]] | None = None) -> int:
-    """Removes nodes that nothing depends on; returns how many. With ``nodes``, looks at these only."""
+    """Removes nodes that nothing depends on; returns how many. With ``nodes``, looks at these only.
+
+    A node that makes the numbers behind a symbol is depended on by the operators that mention the symbol.
+    """
     removed = 0
+    needed = _binders(graph)
     for node in reversed(graph) if nodes is None else nodes:
-        if node.graph is not None and not any(v.uses for v in node.outputs):
+        if node.graph is not None and node not in needed and not any(v.uses for v in node.outputs):
             graph.remove(node)
             removed += 1
     return removed
+
+
+def _binders(graph: Graph) -> set[Node[Op]]:
+    """The nodes that must stay so that every symbol is known by the time an operator mentions it."""
+    known = {e.name for v in graph.inputs for e in v.type.shape if isinstance(e, Dim)}
+    makers: dict[str, Node[Op]] = {}
+    for node in graph:
+        made = [e for v in node.outputs for e in v.type.shape] + list(getattr(node.op, "names", ()))
+        for extent in made:
+            if isinstance(extent, Dim) and extent.name is not None and extent.name not in known:
+                makers.setdefault(extent.name, node)
+    if not makers:
+        return set()
+    needed: set[Node[Op]] = set()
+    for node in reversed(graph):
+        if node in needed or any(v.uses for v in node.outputs):
+            needed |= {makers[s] for s in mentions(node.op) if s in makers and makers[s] is not node}
+    return needed
+
+
+def mentions(op: Op) -> frozenset[str]:
+    """The names of extents among the attributes of ``op`` and, for control flow, inside its graphs."""
+    return _symbols([getattr(op, f.name) for f in dataclasses.fields(cast(Any, op))])
+
+
+def _symbols(value: Any) -> frozenset[str]:
+    if isinstance(value, Dim):
+        return value.symbols
+    if isinstance(value, Graph):
+        return frozenset().union(*(mentions(node.op) for node in value))
+    if isinstance(value, tuple | list):
+        return frozenset().union(*map(_symbols, value))
+    return frozenset()

@@ -49,7 +49,10 @@ def format_value(value: Any, label: Callable[[Graph], str]) -> str:
 
 def format_array(array: Array) -> str:
     """The elements in row-major order: ``1.5`` for a scalar, ``[1,2,3]`` otherwise."""
-    items = [str(v.item() if v.dtype.kind in "biufc" else float(v)) for v in array.reshape(-1)]
+    items = [
+        str(v.item() if v.dtype.kind in "biufc" else int(v) if dtypes.is_integer(v.dtype) else float(v))
+        for v in array.reshape(-1)
+    ]
     return items[0] if array.ndim == 0 else f"[{','.join(items)}]"
 
 

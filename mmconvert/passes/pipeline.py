@@ -15,13 +15,20 @@ from mmconvert.passes.fold_affine import fold_affine
 from mmconvert.passes.fold_batch_norm import fold_batch_norm
 from mmconvert.passes.fold_constants import fold_constants
 from mmconvert.passes.fuse_pad import fuse_pad
+from mmconvert.passes.inline_constant_if import inline_constant_if
 from mmconvert.passes.outcome import Outcome, Pass
 from mmconvert.passes.simplify import simplify
 
 Watch = Callable[[str, Graph, Outcome], None]
 """Is told the name of each pass, the graph after it, and what it did."""
 
-CLEAN: tuple[Pass, ...] = (simplify, fold_constants, eliminate_common_subexpressions, eliminate_dead_code)
+CLEAN: tuple[Pass, ...] = (
+    simplify,
+    fold_constants,
+    inline_constant_if,
+    eliminate_common_subexpressions,
+    eliminate_dead_code,
+)
 """Removes what does nothing. Safe at any point of a pipeline."""
 
 FUSE: tuple[Pass, ...] = (fuse_pad, fold_batch_norm, fold_affine)

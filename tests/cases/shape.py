@@ -13,6 +13,7 @@ from mmconvert.ir.ops import (
     Expand,
     Fill,
     Range,
+    ReadExtents,
     Reshape,
     Reverse,
     Shape,
@@ -136,5 +137,7 @@ BLOCKS = [
     row("2x2", BatchToSpace(block=(2, 2), crops=((0, 0), (0, 0))), "f32[8,2,3,3]"),
     row("2x3_crops", BatchToSpace(block=(2, 3), crops=((1, 0), (1, 2))), "f32[12,3,2,2]"),
     row("1d", BatchToSpace(block=(3,), crops=((1, 1),)), "f32[6,3,2]"),
+    row("vector", ReadExtents(names=(3, 3)), data("i64[2]", 3, 4)),
+    row("scalar", ReadExtents(names=(5,)), data("i32[]", 5, 6)),
 ]
 CASES = MOVING + JOINING + MAKING + BLOCKS

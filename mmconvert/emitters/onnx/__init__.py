@@ -6,6 +6,7 @@ to, and has the layout ``TARGET_LAYOUT``, which ``passes.layout`` sees to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmconvert.ir.model import Module
@@ -21,7 +22,15 @@ DEFAULT_OPSET = 17
 """What is written unless asked otherwise: the newest opset that runtimes and vendors' tools all read."""
 
 
-def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> int:
+def write(
+    module: Module,
+    path: Path,
+    *,
+    opset: int = DEFAULT_OPSET,
+    ir_version: int | None = None,
+    rename: Mapping[str, str] | None = None,
+    fix_dims: Mapping[str, int] | None = None,
+) -> int:
     """Writes a model, atomically; the same model gives the same bytes.
 
     A file above 2 GB, which protobuf cannot read, gets its weights beside it in ``<name>.data``.
@@ -30,15 +39,21 @@ def write(module: Module, path: Path, *, opset: int = DEFAULT_OPSET) -> int:
         module: the model, in operators and layouts that ONNX has.
         path: the file to write.
         opset: the version of the ONNX operators, from 13 to the newest of the installed onnx package.
+        ir_version: the version of the file format; without it, the oldest that may carry ``opset``.
+        rename: new names of inputs and outputs, by the old ones.
+        fix_dims: numbers for symbolic extents, by name.
 
     Returns:
         How many operators the file has.
 
     Raises:
-        UsageError: the opset cannot be written, or the file cannot.
+        UsageError: the opset or the IR version cannot be written, a name is unknown, or the file cannot be
+            written.
         UnsupportedError: operators are not expressible at this opset; all of them are listed.
         InvalidModelError: a weight could not be loaded.
     """
     from mmconvert.emitters.onnx import model  # protobuf is loaded when it is needed
 
-    return model.write(module, path, opset=opset)
+    return model.write(
+        module, path, opset=opset, ir_version=ir_version, rename=rename or {}, fix_dims=fix_dims or {}
+    )

@@ -28,6 +28,42 @@ def if_(node: Node[ops.If], out: Writer) -> None:
     out("If", node.operand(0), into=node, **bodies)
 
 
+@rule(ops.Loop)
+def loop(node: Node[ops.Loop], out: Writer) -> None:
+    op, graph = node.op, node.op.body
+    operands = [node.operand(i) for i in range(2, len(node.inputs))]
+    state, constant = operands[: op.carried], operands[op.carried :]
+    outside = [out.name(v) for v in constant]
+    with out.nested("body") as body:
+        names = [out.take(body, v.name or "state", v.type) for v in graph.inputs[: 2 + len(state)]]
+        for name, value in zip(out.inline(graph, [*names, *outside]), graph.outputs, strict=True):
+            out.give(body, name, value.type)
+    out("Loop", node.optional(0), node.optional(1), *state, into=node, body=body)
+
+
+@rule(ops.Scan)
+def scan(node: Node[ops.Scan], out: Writer) -> None:
+    op, graph = node.op, node.op.body
+    operands = [node.operand(i) for i in range(len(node.inputs))]
+    count = op.carried + len(op.axes)
+    outside = [out.name(v) for v in operands[count:]]
+    with out.nested("body") as body:
+        names = [out.take(body, v.name or "slice", v.type) for v in graph.inputs[:count]]
+        for name, value in zip(out.inline(graph, [*names, *outside]), graph.outputs, strict=True):
+            out.give(body, name, value.type)
+    out(
+        "Scan",
+        *operands[:count],
+        into=node,
+        body=body,
+        num_scan_inputs=len(op.axes),
+        scan_input_axes=op.axes,
+        scan_input_directions=[int(r) for r in op.reverse],
+        scan_output_axes=op.output_axes or None,
+        scan_output_directions=[int(r) for r in op.output_reverse] or None,
+    )
+
+
 @rule(ops.While)
 def while_(node: Node[ops.While], out: Writer) -> None:
     # ONNX evaluates the condition at the end of the body, for the next round; the first time it is done here.

@@ -14,7 +14,8 @@ from mmconvert.emitters.onnx.writer import Scope, Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims
 from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv, Monomial
-from mmconvert.ir.graph import Value
+from mmconvert.ir.graph import Value, is_op
+from mmconvert.ir.ops import ReadExtents
 from mmconvert.ir.types import Shape
 
 
@@ -101,7 +102,15 @@ def _symbol(out: Writer, name: str) -> str:
             for axis, extent in enumerate(value.type.shape):
                 if isinstance(extent, Dim) and extent.name == name:
                     return out("Gather", _shape(out, value), out.ints([axis]))
+            if is_op(value.producer, ReadExtents) and (axis := _position(value.producer.op, name)) >= 0:
+                vector = out("Reshape", value, out.ints([-1]))
+                return out("Gather", vector, out.ints([axis]))
     raise UnsupportedError(f"the extent {name} cannot be read off any tensor")
+
+
+def _position(op: ReadExtents, name: str) -> int:
+    found = (i for i, extent in enumerate(op.names) if isinstance(extent, Dim) and extent.name == name)
+    return next(found, -1)
 
 
 def _shape(out: Writer, value: Value) -> str:

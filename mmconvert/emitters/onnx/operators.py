@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmconvert.emitters.onnx import (
     activation,
+    attention,
     control,
     conv,
     elementwise,
@@ -11,9 +12,13 @@ from mmconvert.emitters.onnx import (
     matmul,
     norm,
     pool,
+    quantize,
+    recurrent,
     reduce,
     sampling,
     shape,
+    signal,
+    vision,
 )
 from mmconvert.rules import Rules
 
@@ -29,4 +34,9 @@ RULES = Rules.merge(
     reduce.rule,
     sampling.rule,
     shape.rule,
+    recurrent.rule,
+    quantize.rule,
+    attention.rule,
+    vision.rule,
+    signal.rule,
 )

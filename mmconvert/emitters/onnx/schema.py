@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from onnx import NodeProto, OperatorSetIdProto, TensorProto, defs, helper
+from onnx import IR_VERSION, NodeProto, OperatorSetIdProto, TensorProto, defs, helper
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
@@ -71,6 +71,21 @@ def check_opset(opset: int) -> None:
 def ir_version(opset: int) -> int:
     """The oldest file format version that may carry ``opset``: what most readers accept."""
     return helper.find_min_ir_version_for([OperatorSetIdProto(version=opset)])
+
+
+def check_ir_version(version: int, opset: int) -> int:
+    """``version``, when a file of that format may carry ``opset``.
+
+    Raises:
+        UsageError: it is too old for the opset, or unknown to the installed onnx package.
+    """
+    oldest, newest = ir_version(opset), int(IR_VERSION)
+    if not oldest <= version <= newest:
+        raise UsageError(
+            f"ONNX IR version {version} cannot carry opset {opset}",
+            hint=f"choose one from {oldest} to {newest}",
+        )
+    return version
 
 
 def complaint(node: NodeProto, types: Mapping[str, str], opset: int) -> str | None:

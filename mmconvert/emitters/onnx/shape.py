@@ -23,7 +23,10 @@ def reshape(node: Node[ops.Reshape], out: Writer) -> None:
     x, shape = node.operand(0), node.op.shape
     empty = any(e == 0 and x.type.shape[i : i + 1] != (0,) for i, e in enumerate(shape))
     if not empty:
-        out("Reshape", x, reshaped(out, x.type.shape, shape), into=node)
+        operand = reshaped(out, x.type.shape, shape)
+        # An extent that is computed and turns out to be 0 means 0, not an extent of x.
+        meant = 1 if out.opset >= 14 and operand not in out.weights else None
+        out("Reshape", x, operand, into=node, allowzero=meant)
         return
     out.require(out.opset >= 14, "ONNX can make an empty axis since opset 14 only")
     out("Reshape", x, extents(out, shape), into=node, allowzero=1)
@@ -69,6 +72,11 @@ def tile(node: Node[ops.Tile], out: Writer) -> None:
 @rule(ops.Shape)
 def shape(node: Node[ops.Shape], out: Writer) -> None:
     out("Shape", node.operand(0), into=node)
+
+
+@rule(ops.ReadExtents)
+def read_extents(node: Node[ops.ReadExtents], out: Writer) -> None:
+    out("Identity", node.operand(0), into=node)
 
 
 @rule(ops.Reverse)

@@ -11,6 +11,7 @@ from mmconvert.ir.ops.activation import (
     Softsign,
     ThresholdedRelu,
 )
+from mmconvert.ir.ops.attention import RotaryEmbedding, ScaledDotProductAttention
 from mmconvert.ir.ops.binary import (
     Add,
     Atan2,
@@ -48,10 +49,13 @@ from mmconvert.ir.ops.composed import (
     Tanh,
     Trunc,
 )
-from mmconvert.ir.ops.control import If, While
+from mmconvert.ir.ops.control import If, Loop, Scan, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
 from mmconvert.ir.ops.einsum import Einsum
+from mmconvert.ir.ops.extents import ReadExtents
+from mmconvert.ir.ops.grid import Col2Im, DeformConv, GridSample
 from mmconvert.ir.ops.indexing import Gather, GatherElements, GatherND, Slice
+from mmconvert.ir.ops.integer import ConvInteger, MatMulInteger
 from mmconvert.ir.ops.local_norm import LRN, L2Normalization, LpNormalization
 from mmconvert.ir.ops.logic import (
     And,
@@ -70,6 +74,9 @@ from mmconvert.ir.ops.matmul import Gemm, MatMul
 from mmconvert.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from mmconvert.ir.ops.pad import Pad
 from mmconvert.ir.ops.pool import AveragePool, LpPool, MaxPool, MaxPoolIndices
+from mmconvert.ir.ops.quantize import Dequantize, DynamicQuantize, Quantize
+from mmconvert.ir.ops.rearrange import BitCast, Det, Inverse, ReverseSequence, Unique
+from mmconvert.ir.ops.recurrent import GRU, LSTM, RNN
 from mmconvert.ir.ops.reduce import (
     ReduceAll,
     ReduceAny,
@@ -84,6 +91,7 @@ from mmconvert.ir.ops.reduce import (
     ReduceSum,
     ReduceSumSquare,
 )
+from mmconvert.ir.ops.regions import MaxRoiPool, NonMaxSuppression, RoiAlign
 from mmconvert.ir.ops.resize import Resize
 from mmconvert.ir.ops.scan import CumProd, CumSum
 from mmconvert.ir.ops.scatter import ScatterElements, ScatterND
@@ -102,6 +110,7 @@ from mmconvert.ir.ops.shape import (
     Transpose,
     Unsqueeze,
 )
+from mmconvert.ir.ops.signal import DFT
 from mmconvert.ir.ops.smooth import Celu, Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus
 from mmconvert.ir.ops.softmax import Hardmax, LogSoftmax, Softmax
 from mmconvert.ir.ops.sorting import ArgMax, ArgMin, TopK
@@ -126,7 +135,11 @@ from mmconvert.ir.ops.unary import (
 )
 
 __all__ = [
+    "DFT",
+    "GRU",
     "LRN",
+    "LSTM",
+    "RNN",
     "Abs",
     "Acos",
     "Acosh",
@@ -142,6 +155,7 @@ __all__ = [
     "AveragePool",
     "BatchNorm",
     "BatchToSpace",
+    "BitCast",
     "BitShift",
     "BitwiseAnd",
     "BitwiseNot",
@@ -151,15 +165,21 @@ __all__ = [
     "Ceil",
     "Celu",
     "Clip",
+    "Col2Im",
     "Concat",
     "Conv",
+    "ConvInteger",
     "ConvTranspose",
     "Cos",
     "Cosh",
     "CumProd",
     "CumSum",
+    "DeformConv",
     "DepthToSpace",
+    "Dequantize",
+    "Det",
     "Div",
+    "DynamicQuantize",
     "Einsum",
     "Elu",
     "Equal",
@@ -178,6 +198,7 @@ __all__ = [
     "Gemm",
     "Greater",
     "GreaterEqual",
+    "GridSample",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -185,6 +206,7 @@ __all__ = [
     "Identity",
     "If",
     "InstanceNorm",
+    "Inverse",
     "IsInf",
     "IsNan",
     "L2Normalization",
@@ -195,17 +217,21 @@ __all__ = [
     "Log",
     "Log1p",
     "LogSoftmax",
+    "Loop",
     "LpNormalization",
     "LpPool",
     "MatMul",
+    "MatMulInteger",
     "Max",
     "MaxPool",
     "MaxPoolIndices",
+    "MaxRoiPool",
     "Min",
     "Mish",
     "Mod",
     "Mul",
     "Neg",
+    "NonMaxSuppression",
     "NonZero",
     "Not",
     "NotEqual",
@@ -214,8 +240,10 @@ __all__ = [
     "PRelu",
     "Pad",
     "Pow",
+    "Quantize",
     "RMSNorm",
     "Range",
+    "ReadExtents",
     "Reciprocal",
     "ReduceAll",
     "ReduceAny",
@@ -233,8 +261,13 @@ __all__ = [
     "Reshape",
     "Resize",
     "Reverse",
+    "ReverseSequence",
+    "RoiAlign",
+    "RotaryEmbedding",
     "Round",
     "Rsqrt",
+    "ScaledDotProductAttention",
+    "Scan",
     "ScatterElements",
     "ScatterND",
     "Selu",
@@ -265,6 +298,7 @@ __all__ = [
     "Transpose",
     "Trilu",
     "Trunc",
+    "Unique",
     "Unsqueeze",
     "Where",
     "While",

@@ -1,12 +1,14 @@
-"""ONNX: opset 7 and newer, weights memory-mapped from the file or from the files beside it."""
+"""ONNX: every opset, weights memory-mapped from the file or from the files beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmconvert.errors import InvalidModelError
 from mmconvert.ir.model import Module
 from mmconvert.parsers.onnx import sniffing
+from mmconvert.tensors import Array
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -14,14 +16,20 @@ def sniff(path: Path, head: bytes) -> bool:
     return sniffing.is_model(head, named=path.suffix.lower() == ".onnx")
 
 
-def load(path: Path) -> Module:
+def load(
+    path: Path, *, fix: Mapping[str, Array] | None = None, items: Mapping[str, int] | None = None
+) -> Module:
     """Reads an ONNX model.
 
     Args:
         path: the file; external data is looked for in its folder, and nowhere else.
+        fix: inputs that become constants, with their values: axes, sizes and flags that decide what the
+            graph is (``{"axes": np.array([1])}``).
+        items: how many tensors an input of sequence or optional type stands for. They become inputs of their
+            own, ``x_0``, ``x_1``, ...
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or ``fix`` does not fit an input.
         UnsupportedError: with everything in the model that cannot be represented.
         InvalidModelError: the file is damaged, or the model is not valid.
     """
@@ -30,7 +38,7 @@ def load(path: Path) -> Module:
     from mmconvert.parsers.onnx.table import RULES
 
     try:
-        return Converter(open_model(path), RULES).convert()
+        return Converter(open_model(path), RULES, fix, items).convert()
     except (ArithmeticError, ValueError, RecursionError, MemoryError) as error:
         # Bytes that are a valid message may still hold numbers that no model has.
         raise InvalidModelError(f"the file is damaged: {error}", where=str(path)) from error

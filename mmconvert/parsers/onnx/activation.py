@@ -54,7 +54,7 @@ def thresholded_relu(n: Source, b: Builder) -> Value:
     return b(ops.ThresholdedRelu(alpha=n.real("alpha", 1.0)), n.operand(0))
 
 
-@rule("Selu")
+@rule("Selu", since=6)
 def selu(n: Source, b: Builder) -> Value:
     alpha, gamma = n.real("alpha", 1.67326319217681884765625), n.real("gamma", 1.05070102214813232421875)
     return b(ops.Selu(alpha=alpha, gamma=gamma), n.operand(0))
@@ -95,7 +95,7 @@ def _swish(b: Builder, x: Value, alpha: float) -> Value:
     return b(ops.Mul(), x, b(ops.Sigmoid(), b(ops.Mul(), x, alpha)))
 
 
-@rule("PRelu")
+@rule("PRelu", since=7)
 def prelu(n: Source, b: Builder) -> Value:
     x, slope = n.operand(0), n.operand(1)
     if dtypes.is_float(x.type.dtype):

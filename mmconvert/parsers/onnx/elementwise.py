@@ -10,7 +10,7 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
-from mmconvert.parsers.onnx.source import Source
+from mmconvert.parsers.onnx.source import Items, Source, Thing
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("ONNX")
@@ -20,7 +20,7 @@ UNARY: dict[str, type[Op]] = {
     for name in (
         *("Abs", "Neg", "Exp", "Log", "Sqrt", "Reciprocal", "Floor", "Ceil", "Round", "Sign", "Erf", "Not"),
         *("Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"),
-        *("Identity", "BitwiseNot"),
+        "BitwiseNot",
     )
 } | {"IsNaN": ops.IsNan}
 
@@ -39,7 +39,13 @@ def unary(n: Source, b: Builder) -> Value:
     return b(UNARY[n.kind](), n.operand(0))
 
 
-@rule(*BINARY)
+@rule("Identity")
+def identity(n: Source, b: Builder) -> Thing:
+    thing = n.thing(0)
+    return thing if isinstance(thing, Items) else b(ops.Identity(), thing)
+
+
+@rule(*BINARY, since=7)
 def binary(n: Source, b: Builder) -> Value:
     return b(BINARY[n.kind](), n.operand(0), n.operand(1))
 
@@ -53,7 +59,7 @@ def chain(n: Source, b: Builder) -> Value:
     return b(ops.Div(), y, float(1 + len(others))) if n.kind == "Mean" else y
 
 
-@rule("Pow")
+@rule("Pow", since=7)
 def pow_(n: Source, b: Builder) -> Value:
     x, exponent = n.operand(0), n.operand(1)
     if x.type.dtype == exponent.type.dtype:
@@ -88,17 +94,18 @@ def where(n: Source, b: Builder) -> Value:
     return b(ops.Where(), n.operand(0), n.operand(1), n.operand(2))
 
 
-@rule("Cast")
+@rule("Cast", since=6)
 def cast_(n: Source, b: Builder) -> Value:
-    return _convert(n, b, n.dtype("to"))
+    return convert(n, b, n.dtype("to"))
 
 
 @rule("CastLike")
 def cast_like(n: Source, b: Builder) -> Value:
-    return _convert(n, b, n.operand(1).type.dtype)
+    return convert(n, b, n.operand(1).type.dtype)
 
 
-def _convert(n: Source, b: Builder, to: DType) -> Value:
+def convert(n: Source, b: Builder, to: DType) -> Value:
+    """The operand as ``to``, as the attributes of Cast say."""
     saturate = n.flag("saturate", True)
     rounding = n.text("round_mode", "up")
     x = n.operand(0)

@@ -32,8 +32,9 @@ def constant(n: Source, b: Builder) -> Value:
     if n.given("value_int") or n.given("value_ints"):
         data = n.integer("value_int") if n.given("value_int") else n.integers("value_ints")
         return b.constant(np.array(data, np.int64))
+    if n.given("sparse_value"):
+        return b.constant(n.sparse_tensor("sparse_value"))
     for name, what in {
-        "sparse_value": "a sparse tensor",
         "value_string": "a string",
         "value_strings": "strings",
     }.items():
@@ -122,7 +123,7 @@ def non_zero(n: Source, b: Builder) -> Value:
     return b(ops.NonZero(count=count), n.operand(0))
 
 
-@rule("Dropout")
+@rule("Dropout", since=7)
 def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
     """Nothing is dropped outside of training; the mask then keeps everything."""
     x = n.operand(0)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
+from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
+from mmconvert.ir.ops.attention import extent
 from mmconvert.ir.slicing import normalize_slice
-from mmconvert.ir.types import Shape
+from mmconvert.ir.types import Array, Shape
+from mmconvert.parsers.onnx.elementwise import cast
 from mmconvert.parsers.onnx.source import Source
 from mmconvert.rules import Rules
 
@@ -24,10 +29,39 @@ def slice_1(n: Source, b: Builder) -> Value:
 
 @rule("Slice", since=10)
 def slice_10(n: Source, b: Builder) -> Value:
-    starts, ends = n.extents(1, "starts"), n.extents(2, "ends")
-    axes = n.integers_of(3, "axes") if n.has(3) else tuple(range(len(starts)))
-    steps = n.integers_of(4, "steps") if n.has(4) else (1,) * len(starts)
-    return _slice(n, b, starts, ends, axes, steps)
+    count = n.operand(1).type.size
+    if not isinstance(count, int):
+        raise n.unsupported("along an unknown number of axes")
+    axes = n.integers_of(3, "axes") if n.has(3) else tuple(range(count))
+    steps = n.integers_of(4, "steps") if n.has(4) else (1,) * count
+    if n.follows(1) and n.follows(2):
+        return _slice(n, b, n.extents(1, "starts"), n.extents(2, "ends"), axes, steps)
+    if not count == n.operand(2).type.size == len(axes) == len(steps):
+        raise n.invalid("starts, ends, axes and steps are not equally many")
+    axes = n.operand(0).type.axes(axes)
+    first, sizes = _computed(n, b, axes, np.array(steps, np.int64))
+    return b(ops.Slice(axes=axes, starts=first, sizes=sizes, steps=steps), n.operand(0))
+
+
+def _computed(n: Source, b: Builder, axes: tuple[int, ...], steps: Array) -> tuple[Shape, Shape]:
+    """Starts and sizes of slices whose bounds only the run tells, which may be negative or outside."""
+    if not steps.all():
+        raise n.invalid("the step of a slice is 0")
+    back, zero = steps < 0, np.zeros_like(steps)
+    extents = b(ops.Gather(axis=0), b(ops.Shape(), n.operand(0)), np.array(axes, np.int64))
+    low, high = -back.astype(np.int64), b(ops.Sub(), extents, back.astype(np.int64))
+
+    def bound(index: int) -> Value:
+        value = cast(b, n.operand(index), dtypes.I64)
+        from_front = b(ops.Where(), b(ops.Less(), value, zero), b(ops.Add(), value, extents), value)
+        return b(ops.Min(), b(ops.Max(), from_front, low), high)
+
+    first, last = bound(1), bound(2)
+    span = b(ops.Mul(), b(ops.Sub(), last, first), np.sign(steps))
+    width = np.abs(steps)
+    size = b(ops.Div(), b(ops.Max(), b(ops.Add(), span, width - 1), zero), width)
+    start = b(ops.Max(), first, zero)
+    return n.read(start, "starts"), n.read(size, "ends")
 
 
 def _slice(
@@ -94,7 +128,7 @@ def _reduction(n: Source) -> Literal["none", "add", "mul", "max", "min"]:
     return "none"
 
 
-@rule("Pad")
+@rule("Pad", since=2)
 def pad_2(n: Source, b: Builder) -> Value:
     return _pad(n, b, n.integers("pads"), n.real("value", 0.0), None)
 
@@ -127,13 +161,30 @@ def center_crop_pad(n: Source, b: Builder) -> Value:
     if len(wanted) != len(axes):
         raise n.invalid(f"{len(wanted)} extents for {len(axes)} axes")
     pads: list[tuple[Extent, Extent]] = [(0, 0)] * x.type.rank
-    for axis, want in zip(axes, wanted, strict=True):
+    for index, (axis, want) in enumerate(zip(axes, wanted, strict=True)):
         more = want - x.type.shape[axis]
-        if not isinstance(more, int):
-            raise n.unsupported("of an axis of unknown size", hint="give the input a fixed size")
-        before = int(more / 2)  # towards 0, unlike //
-        pads[axis] = before, more - before
-    return b(ops.Pad(pads=tuple(pads), mode="constant"), x)
+        if isinstance(more, int):
+            before = int(more / 2)  # towards 0, unlike //
+            pads[axis] = before, more - before
+        else:
+            x = _centred(n, b, x, axis, (want, index))
+    return b(ops.Pad(pads=tuple(pads), mode="constant"), x) if any(p != (0, 0) for p in pads) else x
+
+
+def _centred(n: Source, b: Builder, x: Value, axis: int, wanted: tuple[Extent, int]) -> Value:
+    """``x`` cut or filled along an axis, when only the running model knows which: elements are looked up."""
+    want, index = wanted
+    zero, one = np.array(0, np.int64), np.array(1, np.int64)
+    size = cast(b, b(ops.Gather(axis=0), n.operand(1), np.array(index, np.int64)), dtypes.I64)
+    have = extent(b, x, axis)
+    before = b(ops.Div(), b(ops.Sub(), size, have), np.array(2, np.int64))
+    places = b(ops.Sub(), b(ops.Range(size=want), zero, size, one), before)
+    last = b(ops.Sub(), have, one)
+    inside = b(ops.And(), b(ops.GreaterEqual(), places, zero), b(ops.LessEqual(), places, last))
+    found = b(ops.Gather(axis=axis), x, b(ops.Max(), b(ops.Min(), places, last), zero))
+    rest = (1,) * (x.type.rank - 1 - axis)
+    mask = b(ops.Reshape(shape=(want, *rest)), inside) if rest else inside
+    return b(ops.Where(), mask, found, np.zeros((), x.type.dtype))
 
 
 def _mode(n: Source) -> Literal["constant", "reflect", "edge", "wrap"]:

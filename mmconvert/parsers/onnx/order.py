@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
-from onnx import NodeProto
+from onnx import AttributeProto, GraphProto, NodeProto
 
 from mmconvert.errors import InvalidModelError
 
@@ -13,6 +13,28 @@ from mmconvert.errors import InvalidModelError
 def place(node: NodeProto) -> str:
     """What to call a node in a message."""
     return f"{node.op_type} {(node.name or next(filter(None, node.output), ''))!r}"
+
+
+def reads(node: NodeProto) -> list[str]:
+    """The names that a node reads, those that its graphs take from around them included, each once."""
+    names = dict.fromkeys(filter(None, node.input))
+    for attribute in node.attribute:
+        for graph in _graphs(attribute):
+            names.update(dict.fromkeys(free_names(graph)))
+    return list(names)
+
+
+def free_names(graph: GraphProto) -> list[str]:
+    """The names that a graph reads and does not make, each once."""
+    made = {info.name for info in graph.input} | {tensor.name for tensor in graph.initializer}
+    made |= {tensor.values.name for tensor in graph.sparse_initializer}
+    made |= {name for node in graph.node for name in node.output}
+    read = [name for node in graph.node for name in reads(node)] + [info.name for info in graph.output]
+    return [name for name in dict.fromkeys(read) if name and name not in made]
+
+
+def _graphs(attribute: AttributeProto) -> list[GraphProto]:
+    return [attribute.g] if attribute.type == AttributeProto.GRAPH else list(attribute.graphs)
 
 
 def execution_order(nodes: Sequence[NodeProto], given: Iterable[str], outputs: Iterable[str]) -> list[int]:
@@ -35,7 +57,7 @@ def execution_order(nodes: Sequence[NodeProto], given: Iterable[str], outputs: I
             if name in known or name in producer:
                 raise InvalidModelError(f"the name {name!r} is given twice", where=place(node))
             producer[name] = position
-    needs = [[n for n in dict.fromkeys(node.input) if n and n not in known] for node in nodes]
+    needs = [[name for name in reads(node) if name not in known] for node in nodes]
     for node, names in zip(nodes, needs, strict=True):
         for name in names:
             if name not in producer:

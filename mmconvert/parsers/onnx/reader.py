@@ -7,17 +7,18 @@ weights, which the ``onnx`` package parses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from onnx import ModelProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto
 
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.files import map_file
 from mmconvert.parsers.onnx import tensors, wire
 from mmconvert.parsers.onnx.external import Folder
+from mmconvert.parsers.onnx.sparse import dense
 from mmconvert.tensors import Tensor
 
 _GRAPH, _TRAINING_INFO = 7, 20  # of ModelProto
@@ -73,9 +74,8 @@ def open_model(path: Path) -> ModelFile:
         InvalidModelError: it is no ONNX model, or a tensor in it does not fit its size.
     """
     scan = _Scan(map_file(path), Folder(path.parent))
-    small = b"".join(_model(scan))
     try:
-        proto = ModelProto.FromString(small)
+        proto = ModelProto.FromString(b"".join(_model(scan)))
     except DecodeError as error:
         raise InvalidModelError("the file is no ONNX model, or it is damaged", where=str(path)) from error
     if not all(isinstance(text, str) for text in _texts(proto)):
@@ -93,12 +93,28 @@ def _texts(proto: ModelProto) -> Iterator[str]:
         yield from (entry.key, entry.value)
     for function in proto.functions:
         yield from (function.domain, function.name)
-    for info in (*proto.graph.input, *proto.graph.output):
+        yield from (*function.input, *function.output, *function.attribute)
+        yield from _node_texts(function.node)
+        for attribute in function.attribute_proto:
+            yield attribute.name
+    yield from _graph_texts(proto.graph)
+
+
+def _graph_texts(graph: GraphProto) -> Iterator[str]:
+    for info in (*graph.input, *graph.output):
         yield info.name
         yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
-    for node in proto.graph.node:
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from _node_texts(graph.node)
+
+
+def _node_texts(nodes: Iterable[NodeProto]) -> Iterator[str]:
+    for node in nodes:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-        yield from (attribute.name for attribute in node.attribute)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _graph_texts(attribute.g)
 
 
 def _model(scan: _Scan) -> Iterator[bytes | memoryview]:
@@ -114,8 +130,8 @@ def _graph(scan: _Scan, graph: wire.Field) -> Iterator[bytes | memoryview]:
     for f in wire.fields(scan.data, graph.begin, graph.end):
         if f.number == _INITIALIZER and f.kind == wire.BYTES:
             _initializer(scan, f)
-        elif f.number == _SPARSE_INITIALIZER:
-            scan.problems.append(Problem("sparse initializers", (), "store them as dense tensors"))
+        elif f.number == _SPARSE_INITIALIZER and f.kind == wire.BYTES:
+            _sparse_initializer(scan, f)
         elif f.number == _NODE and f.kind == wire.BYTES:
             yield _node(scan, f) if f.end - f.begin > LARGE else scan.data[f.start : f.end]
             scan.nodes += 1
@@ -131,6 +147,18 @@ def _initializer(scan: _Scan, f: wire.Field) -> None:
         scan.initializers[record.name] = tensors.tensor_of(record, scan.data, scan.folder)
     except UnsupportedError as error:
         scan.refused.add(record.name)
+        scan.problems.append(Problem(error.message, (error.where,), error.hint))
+
+
+def _sparse_initializer(scan: _Scan, f: wire.Field) -> None:
+    sparse = SparseTensorProto.FromString(bytes(scan.data[f.begin : f.end]))
+    name = sparse.values.name
+    if name in scan.initializers or name in scan.refused:
+        raise InvalidModelError("two initializers have this name", where=f"tensor {name!r}")
+    try:
+        scan.initializers[name] = dense(sparse, scan.folder)
+    except UnsupportedError as error:
+        scan.refused.add(name)
         scan.problems.append(Problem(error.message, (error.where,), error.hint))
 
 

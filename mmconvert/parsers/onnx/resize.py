@@ -38,16 +38,16 @@ class _Axis:
 
 @rule("Upsample", since=7)
 def upsample_7(n: Source, b: Builder) -> Value:
-    return _simple(n, b, n.reals("scales"))
+    return upsample(n, b, n.reals("scales"))
 
 
 @rule("Upsample", since=9)
 @rule("Resize", since=10)
 def upsample_9(n: Source, b: Builder) -> Value:
-    return _simple(n, b, _floats(n, 1, "scales"))
+    return upsample(n, b, _floats(n, 1, "scales"))
 
 
-def _simple(n: Source, b: Builder, scales: tuple[float, ...]) -> Value:
+def upsample(n: Source, b: Builder, scales: tuple[float, ...]) -> Value:
     """Up to opset 10: the coordinates are divided by the scale.
 
     The nearest element is the one below where the axis grows, and the one above where it shrinks: ONNX's test

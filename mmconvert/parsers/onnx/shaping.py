@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
@@ -17,11 +19,35 @@ from mmconvert.rules import Rules
 rule: Rules[str] = Rules("ONNX")
 
 
-@rule("Reshape")
+@rule("Reshape", since=5)
 def reshape(n: Source, b: Builder) -> Value:
-    x = n.operand(0)
-    shape = _resolve(n, x.type, n.extents(1, "a shape"), copies_zero=not n.flag("allowzero"))
+    x, copies_zero = n.operand(0), not n.flag("allowzero")
+    if n.follows(1):
+        return reshape_to(n, b, n.extents(1, "a shape"), copies_zero=copies_zero)
+    shape = n.read(_computed(b, x, n.operand(1), copies_zero=copies_zero), "a shape")
     return b(ops.Reshape(shape=shape), x)
+
+
+def reshape_to(n: Source, b: Builder, wanted: Shape, *, copies_zero: bool = True) -> Value:
+    """The operand in the shape that ``wanted`` means."""
+    x = n.operand(0)
+    return b(ops.Reshape(shape=_resolve(n, x.type, wanted, copies_zero=copies_zero)), x)
+
+
+def _computed(b: Builder, x: Value, wanted: Value, *, copies_zero: bool) -> Value:
+    """The shape that ``wanted`` means, where only the run tells which of its elements are 0 and -1."""
+    zero, one = np.array(0, np.int64), np.array(1, np.int64)
+    have, rank = b(ops.Shape(), x), wanted.type.size
+    if copies_zero and isinstance(rank, int):
+        pads = ((0, max(rank - x.type.rank, 0)),)
+        kept = b(ops.Pad(pads=pads, mode="constant"), have)
+        kept = b(ops.Slice(axes=(0,), starts=(0,), sizes=(rank,), steps=(1,)), kept)
+        wanted = b(ops.Where(), b(ops.Equal(), wanted, zero), kept, wanted)
+    free = b(ops.Less(), wanted, zero)
+    known = b(ops.ReduceProd(axes=(0,), keepdims=True), b(ops.Where(), free, one, wanted))
+    size = b(ops.ReduceProd(axes=(0,), keepdims=True), have)
+    left = b(ops.Div(), size, b(ops.Max(), known, one))
+    return b(ops.Where(), free, left, wanted)
 
 
 def _resolve(n: Source, x: TensorType, wanted: Shape, *, copies_zero: bool) -> Shape:
@@ -94,23 +120,24 @@ def _unsqueeze(n: Source, b: Builder, axes: tuple[int, ...]) -> Value:
     return b(ops.Unsqueeze(axes=tuple(sorted(positions))), x)
 
 
-@rule("Concat")
+@rule("Concat", since=4)
 def concat(n: Source, b: Builder) -> Value:
     xs = n.operands()
     return b(ops.Concat(axis=xs[0].type.axis(n.integer("axis"))), *xs)
 
 
-@rule("Split")
+@rule("Split", since=2)
 def split_2(n: Source, b: Builder) -> tuple[Value, ...]:
-    return _split(n, b, n.integers("split") if n.given("split") else None)
+    return split(n, b, n.integers("split") if n.given("split") else None)
 
 
 @rule("Split", since=13)
 def split_13(n: Source, b: Builder) -> tuple[Value, ...]:
-    return _split(n, b, n.extents(1, "sizes") if n.has(1) else None)
+    return split(n, b, n.extents(1, "sizes") if n.has(1) else None)
 
 
-def _split(n: Source, b: Builder, sizes: Shape | None) -> tuple[Value, ...]:
+def split(n: Source, b: Builder, sizes: Shape | None) -> tuple[Value, ...]:
+    """The parts of the operand; equal ones without ``sizes``."""
     x = n.operand(0)
     axis = x.type.axis(n.integer("axis", 0))
     count = n.integer("num_outputs", len(n.outputs))

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar
 
 import numpy as np
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
+from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
+from mmconvert.ir import ops
+from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
-from mmconvert.ir.graph import Origin, Value
+from mmconvert.ir.graph import CONTENT_LIMIT, Graph, Origin, Value
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.constants import Constants
 from mmconvert.parsers.onnx.external import Folder
+from mmconvert.parsers.onnx.sparse import dense
 from mmconvert.parsers.onnx.symbols import Symbols
+from mmconvert.rules import Rules
 from mmconvert.tensors import Array, Tensor
 
 T = TypeVar("T")
@@ -25,9 +30,45 @@ T = TypeVar("T")
 _COMPUTED = "simplify the model so that this becomes constant, or export it with fixed sizes"
 
 
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A sequence of known length, or an optional that holds nothing.
+
+    Attributes:
+        values: its tensors.
+        absent: it is an optional, and empty.
+    """
+
+    values: tuple[Value, ...]
+    absent: bool = False
+
+    def named(self, name: str) -> dict[str, Value]:
+        """The tensors under names of their own."""
+        return {f"{name}_{index}": value for index, value in enumerate(self.values)}
+
+
+Thing: TypeAlias = Value | Items
+"""What a name of the file stands for."""
+
+
+@dataclass(slots=True)
+class Library:
+    """What all graphs of a file share: how operators are read, and the functions of the file.
+
+    Attributes:
+        rules: one rule for each operator.
+        functions: the file's own functions, by the key that rules are kept under.
+        calls: how many functions were read in the place of a call, so far.
+    """
+
+    rules: Rules[str]
+    functions: Mapping[str, FunctionProto] = field(default_factory=dict)
+    calls: int = 0
+
+
 @dataclass(slots=True)
 class Context:
-    """What the nodes of a file share.
+    """What the nodes of a graph share.
 
     Attributes:
         file: the name of the file.
@@ -36,21 +77,61 @@ class Context:
         constants: what is known of computed values.
         values: the IR value behind each name.
         problems: everything that cannot be represented, so far.
+        library: what all graphs of the file share.
+        versions: the operator sets' versions by domain.
+        outer: the context around the graph, when it is part of a node.
+        graph: the graph that is made of it; without one, the nodes go where those of ``outer`` are.
+        captures: what the graph reads from around it: the value there -> the graph's input.
+        calls: the functions whose bodies this is inside of.
     """
 
     file: str
     folder: Folder | None = None
     symbols: Symbols = field(default_factory=Symbols)
     constants: Constants = field(default_factory=Constants)
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, Thing] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    library: Library = field(default_factory=lambda: Library(Rules("ONNX")))
+    versions: Mapping[str, int] = field(default_factory=dict)
+    outer: Context | None = None
+    graph: Graph | None = None
+    captures: dict[Value, Value] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()
+
+    def find(self, name: str) -> Thing | None:
+        """What is behind a name, here or around here; None when it could not be made."""
+        if name in self.values or self.outer is None:
+            return self.values.get(name)
+        value = self.outer.find(name)
+        if value is None or self.graph is None:
+            return value
+        inner: Thing
+        if isinstance(value, Items):
+            captured = [self._capture(v, f"{name}_{i}", self.graph) for i, v in enumerate(value.values)]
+            inner = replace(value, values=tuple(captured))
+        else:
+            inner = self._capture(value, name, self.graph)
+        self.values[name] = inner
+        return inner
+
+    def _capture(self, value: Value, name: str, graph: Graph) -> Value:
+        if value.constant is not None:
+            return graph.constant(value.constant, value.name)
+        if value not in self.captures:
+            self.captures[value] = graph.input(name, value.type, content=value.content)
+        return self.captures[value]
 
 
 class Source:
     """One node: hands out operands and attributes, and remembers which attributes were asked for."""
 
     def __init__(
-        self, proto: NodeProto, version: int, context: Context, large: Mapping[str, Tensor] | None = None
+        self,
+        proto: NodeProto,
+        version: int,
+        context: Context,
+        large: Mapping[str, Tensor] | None = None,
+        builder: Builder | None = None,
     ) -> None:
         """
         Args:
@@ -58,13 +139,14 @@ class Source:
             version: the operator set's version that holds for it.
             context: what it shares with the other nodes.
             large: its tensor attributes that were left in the file.
+            builder: writes where the node is; with it, extents may be computed while the model runs.
         """
         self.version, self.context = version, context
         self.kind = proto.op_type
         self.inputs, self.outputs = tuple(proto.input), tuple(proto.output)
         self.origin = Origin(proto.name or next(filter(None, self.outputs), ""), self.kind, context.file)
         self.where = str(self.origin)
-        self._large = dict(large or {})
+        self._large, self._builder = dict(large or {}), builder
         self._attributes: dict[str, AttributeProto] = {}
         for attribute in proto.attribute:
             if attribute.name in self._attributes:
@@ -87,6 +169,8 @@ class Source:
         Raises:
             UnsupportedError: an attribute was never asked for.
         """
+        if self.version < 6:
+            self.ignore("consumed_inputs")  # which operands the runtime of that time could overwrite
         if self._attributes:
             names = ", ".join(sorted(self._attributes))
             raise self.unsupported(f"attributes not understood: {names}")
@@ -107,9 +191,25 @@ class Source:
         Raises:
             InvalidModelError: it is missing.
         """
+        thing = self.thing(index)
+        if isinstance(thing, Items):
+            raise self.unsupported(f"of a sequence or an optional, its operand {index}")
+        return thing
+
+    def thing(self, index: int) -> Thing:
+        """Operand ``index``, which may be a sequence."""
         if not self.has(index):
             raise self.invalid(f"operand {index} is missing")
-        return self.context.values[self.inputs[index]]
+        thing = self.context.find(self.inputs[index])
+        assert thing is not None, "a rule runs when all operands are there"
+        return thing
+
+    def items(self, index: int) -> Items:
+        """Operand ``index``, which must be a sequence."""
+        thing = self.thing(index)
+        if not isinstance(thing, Items) or thing.absent:
+            raise self.invalid(f"operand {index} is no sequence")
+        return thing
 
     def optional(self, index: int) -> Value | None:
         """Operand ``index``, or None when it was left out."""
@@ -157,13 +257,35 @@ class Source:
         return tuple(int(v) for v in array.reshape(-1))
 
     def extents(self, index: int, what: str) -> tuple[Extent, ...]:
-        """The elements of operand ``index`` as extents, which may be symbolic.
+        """The elements of operand ``index`` as extents: numbers, or symbols that the run decides.
 
         Raises:
-            UnsupportedError: they are not known before the model runs; ``what`` names the operand.
+            UnsupportedError: it is not known how many they are; ``what`` names the operand.
         """
-        known = self.operand(index).extents
+        value = self.operand(index)
+        if value.extents is None and self.known(index) is None:
+            return self.read(value, what)
+        known = value.extents
         return self.integers_of(index, what) if known is None else known
+
+    def follows(self, index: int) -> bool:
+        """True when the elements of operand ``index`` follow from constants and shapes."""
+        return self.operand(index).extents is not None or self.known(index) is not None
+
+    def read(self, value: Value, what: str) -> tuple[Extent, ...]:
+        """Names for the elements of ``value``, which are computed while the model runs."""
+        count = value.type.size
+        if self._builder is None or not isinstance(count, int) or count > CONTENT_LIMIT:
+            raise self.unsupported(f"{what} computed while the model runs", hint=_COMPUTED)
+        if not dtypes.is_integer(value.type.dtype) or value.type.rank > 1:
+            raise self.invalid(f"{what} must be a list of integers")
+        if value.type.dtype != dtypes.I64:
+            value = self._builder(ops.Cast(to=dtypes.I64), value)
+        hint = "_".join([self.origin.name, what.split()[-1]])
+        names = tuple(self.context.symbols.fresh(hint) for _ in range(count))
+        found = self._builder(ops.ReadExtents(names=names), value).extents
+        assert found is not None
+        return found
 
     def extent(self, index: int, what: str) -> Extent:
         """The only element of operand ``index`` as an extent; raises as ``extents`` does."""
@@ -217,6 +339,13 @@ class Source:
             return self._default(name, default)
         return attribute.s.decode("utf-8", "replace")
 
+    def texts(self, name: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
+        """A list of strings."""
+        attribute = self._take(name, AttributeProto.STRINGS)
+        if attribute is None:
+            return tuple(self._default(name, default))
+        return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
+
     def choice(self, name: str, default: str | None, *options: str) -> str:
         """A string attribute that is one of ``options``."""
         value = self.text(name, default)
@@ -239,11 +368,26 @@ class Source:
         except UnsupportedError as error:
             raise self.unsupported(f"{name}: {error.message}") from error
 
+    def sparse_tensor(self, name: str) -> Tensor:
+        """A sparse tensor attribute, made dense."""
+        attribute = self._take(name, AttributeProto.SPARSE_TENSOR)
+        if attribute is None:
+            raise self.invalid(f"the attribute {name} is missing")
+        try:
+            return dense(attribute.sparse_tensor, self.context.folder)
+        except InvalidModelError as error:
+            raise self.invalid(f"{name}: {error.message}") from error
+
     def dtype(self, name: str, default: DType | None = None) -> DType:
         """An attribute that is the number of an element type."""
         if default is not None and not self.given(name):
             return default
         return tensors.dtype_of(self.integer(name), self.where)
+
+    def graph(self, name: str) -> GraphProto:
+        """A graph attribute, which must be there."""
+        attribute = self._take(name, AttributeProto.GRAPH)
+        return self._default(name, None) if attribute is None else attribute.g
 
     def ignore(self, *names: str) -> None:
         """Reads attributes that say nothing about what the operator computes."""

@@ -6,14 +6,24 @@ from typing import Final
 
 from mmconvert.parsers.onnx import (
     activation,
+    attention,
+    contrib,
+    contrib_attention,
+    control,
     elementwise,
     generating,
     indexing,
+    legacy,
     matmul,
     norm,
+    quantize,
+    recurrent,
     reduce,
     resize,
+    sequences,
     shaping,
+    signal,
+    vision,
     windows,
 )
 from mmconvert.rules import Rules
@@ -21,6 +31,7 @@ from mmconvert.rules import Rules
 RULES: Final[Rules[str]] = Rules.merge(
     elementwise.rule,
     activation.rule,
+    control.rule,
     windows.rule,
     norm.rule,
     reduce.rule,
@@ -28,5 +39,14 @@ RULES: Final[Rules[str]] = Rules.merge(
     shaping.rule,
     generating.rule,
     indexing.rule,
+    legacy.rule,
     resize.rule,
+    sequences.rule,
+    recurrent.rule,
+    quantize.rule,
+    attention.rule,
+    vision.rule,
+    signal.rule,
+    contrib.rule,
+    contrib_attention.rule,
 )

@@ -59,6 +59,11 @@ def dtype_of(number: int, where: str) -> DType:
     raise InvalidModelError(f"there is no element type {number}", where=where)
 
 
+def number_of(dtype: DType) -> int:
+    """The number of an element type."""
+    return next(number for number, known in DTYPES.items() if known == dtype)
+
+
 @dataclass(slots=True)
 class Record:
     """What a TensorProto says, and where its payloads lie."""

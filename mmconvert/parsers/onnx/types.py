@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx import TensorShapeProto, ValueInfoProto
+from onnx import TensorShapeProto, TypeProto, ValueInfoProto
 
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.ir.types import Extent, TensorType
@@ -24,8 +24,39 @@ def input_type(info: ValueInfoProto, symbols: Symbols) -> TensorType:
     if kind is None:
         raise InvalidModelError("it has no type", where=where)
     if kind != "tensor_type":
-        raise UnsupportedError(f"inputs of {kind.removesuffix('_type')} type are not supported", where=where)
-    tensor = info.type.tensor_type
+        hint = f"say how many tensors it holds: items={{{info.name!r}: 2}}"
+        what = f"inputs of {kind.removesuffix('_type')} type are not supported"
+        raise UnsupportedError(what, where=where, hint=hint)
+    return _tensor_type(info.type.tensor_type, info.name, symbols)
+
+
+def item_types(info: ValueInfoProto, count: int, symbols: Symbols) -> list[TensorType]:
+    """The types of ``count`` tensors that a graph input of sequence or optional type holds.
+
+    Raises:
+        UnsupportedError: they are no dense tensors of numbers, or their rank is unknown.
+        InvalidModelError: it holds no tensors, or cannot hold as many.
+    """
+    type, where = info.type, f"input {info.name!r}"
+    single = type.WhichOneof("value") == "optional_type"
+    while (kind := type.WhichOneof("value")) in ("optional_type", "sequence_type"):
+        single = single and kind == "optional_type"
+        type = type.optional_type.elem_type if kind == "optional_type" else type.sequence_type.elem_type
+    if kind != "tensor_type" or count < 0 or (single and count > 1):
+        raise InvalidModelError(f"it cannot hold {count} tensors", where=where)
+    found = []
+    for index in range(count):
+        # The tensors of a sequence share no more than their rank: a name means another extent in each.
+        own = TypeProto.Tensor()
+        own.CopyFrom(type.tensor_type)
+        for dim in own.shape.dim:
+            dim.ClearField("dim_param")
+        found.append(_tensor_type(own, f"{info.name}_{index}", symbols))
+    return found
+
+
+def _tensor_type(tensor: TypeProto.Tensor, name: str, symbols: Symbols) -> TensorType:
+    where = f"input {name!r}"
     dtype = tensors.dtype_of(tensor.elem_type, where)
     if not tensor.HasField("shape"):
         raise UnsupportedError(
@@ -35,7 +66,7 @@ def input_type(info: ValueInfoProto, symbols: Symbols) -> TensorType:
         )
     if len(tensor.shape.dim) > tensors.MAX_RANK:
         raise InvalidModelError(f"it has more than {tensors.MAX_RANK} axes", where=where)
-    shape = [_extent(dim, axis, info.name, symbols) for axis, dim in enumerate(tensor.shape.dim)]
+    shape = [_extent(dim, axis, name, symbols) for axis, dim in enumerate(tensor.shape.dim)]
     return TensorType(dtype, tuple(shape))
 
 

@@ -43,7 +43,7 @@ def explicit_pads(n: Source, count: int) -> Pads:
     return tuple(zip(flat[:count], flat[count:], strict=True))
 
 
-def _kernel(n: Source, weight: Value) -> tuple[int, ...]:
+def kernel_of(n: Source, weight: Value) -> tuple[int, ...]:
     """The kernel's extents, from the weight; the attribute must agree."""
     if weight.type.rank < 3:
         raise n.invalid(f"the weight {weight.type} has no spatial axes")
@@ -57,7 +57,7 @@ def _kernel(n: Source, weight: Value) -> tuple[int, ...]:
 @rule("Conv")
 def conv(n: Source, b: Builder) -> Value:
     x, weight, bias = n.operand(0), n.operand(1), n.optional(2)
-    count = len(_kernel(n, weight))
+    count = len(kernel_of(n, weight))
     op = ops.Conv(
         strides=positive(n, "strides", count, (1,) * count),
         dilations=positive(n, "dilations", count, (1,) * count),
@@ -71,7 +71,7 @@ def conv(n: Source, b: Builder) -> Value:
 @rule("ConvTranspose")
 def conv_transpose(n: Source, b: Builder) -> Value:
     x, weight, bias = n.operand(0), n.operand(1), n.optional(2)
-    kernel = _kernel(n, weight)
+    kernel = kernel_of(n, weight)
     count = len(kernel)
     strides = positive(n, "strides", count, (1,) * count)
     dilations = positive(n, "dilations", count, (1,) * count)
@@ -116,7 +116,7 @@ def _pads_for_output(
     return Explicit(pads), tuple(e + max(-t, 0) for e, t in zip(extra, totals, strict=True))
 
 
-def _pool(n: Source) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Padding]:
+def pool_attributes(n: Source) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Padding]:
     """Kernel, strides, dilations and padding of a pooling operator."""
     count = n.operand(0).type.rank - 2
     kernel = positive(n, "kernel_shape", count)
@@ -126,8 +126,8 @@ def _pool(n: Source) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...],
 
 
 @rule("MaxPool")
-def max_pool(n: Source, b: Builder) -> Value | tuple[Value, ...]:
-    kernel, strides, dilations, pads = _pool(n)
+def maxpool_attributes(n: Source, b: Builder) -> Value | tuple[Value, ...]:
+    kernel, strides, dilations, pads = pool_attributes(n)
     ceil, order = n.flag("ceil_mode"), n.integer("storage_order", 0)
     if not n.wants(1):
         op = ops.MaxPool(
@@ -147,8 +147,8 @@ def max_pool(n: Source, b: Builder) -> Value | tuple[Value, ...]:
 
 
 @rule("AveragePool")
-def average_pool(n: Source, b: Builder) -> Value:
-    kernel, strides, dilations, pads = _pool(n)
+def averagepool_attributes(n: Source, b: Builder) -> Value:
+    kernel, strides, dilations, pads = pool_attributes(n)
     op = ops.AveragePool(
         kernel=kernel,
         strides=strides,
@@ -161,9 +161,9 @@ def average_pool(n: Source, b: Builder) -> Value:
     return b(op, n.operand(0))
 
 
-@rule("LpPool")
-def lp_pool(n: Source, b: Builder) -> Value:
-    kernel, strides, dilations, pads = _pool(n)
+@rule("LpPool", since=2)
+def lppool_attributes(n: Source, b: Builder) -> Value:
+    kernel, strides, dilations, pads = pool_attributes(n)
     op = ops.LpPool(
         p=n.integer("p", 2),
         kernel=kernel,
@@ -181,17 +181,17 @@ def _spatial(n: Source) -> tuple[int, ...]:
 
 
 @rule("GlobalAveragePool")
-def global_average_pool(n: Source, b: Builder) -> Value:
+def global_averagepool_attributes(n: Source, b: Builder) -> Value:
     return b(ops.ReduceMean(axes=_spatial(n), keepdims=True), n.operand(0))
 
 
 @rule("GlobalMaxPool")
-def global_max_pool(n: Source, b: Builder) -> Value:
+def global_maxpool_attributes(n: Source, b: Builder) -> Value:
     return b(ops.ReduceMax(axes=_spatial(n), keepdims=True), n.operand(0))
 
 
-@rule("GlobalLpPool")
-def global_lp_pool(n: Source, b: Builder) -> Value:
+@rule("GlobalLpPool", since=2)
+def global_lppool_attributes(n: Source, b: Builder) -> Value:
     x, p, axes = n.operand(0), n.integer("p", 2), _spatial(n)
     if p < 1:
         raise n.invalid(f"p={p} must be at least 1")

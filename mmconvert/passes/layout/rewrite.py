@@ -10,7 +10,7 @@ from mmconvert.errors import InternalError
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import Conv, ConvTranspose, Reshape, Transpose
+from mmconvert.ir.ops import Conv, ConvInteger, ConvTranspose, Reshape, Transpose
 from mmconvert.ir.types import Layout, TensorType
 from mmconvert.passes.layout import rules
 from mmconvert.passes.layout.orientation import Orientations, flips, layout_of
@@ -36,7 +36,7 @@ def with_layout(
     assert before is not None
     op = cast(Op, dataclasses.replace(cast(Any, node.op), layout=layout))
     side = [fetch(v) for v in node.inputs[1:]]
-    if isinstance(op, Conv | ConvTranspose):
+    if isinstance(op, Conv | ConvInteger | ConvTranspose):
         weight = side[0]
         assert weight is not None
         side[0] = transpose(weight, before.permutation_to(layout, weight.type.rank))

@@ -53,6 +53,16 @@ CANNOT = [
     Cannot("BitwiseOr/*", "ONNX has it since opset 18", until=17),
     Cannot("BitwiseXor/*", "ONNX has it since opset 18", until=17),
     Cannot("BitwiseNot/u8", "ONNX subtracts no u8 before opset 14, and has it since opset 18", until=13),
+    *(Cannot(f"Dequantize/{name}", "ONNX has this type since opset 21", until=20) for name in ("i4", "u4")),
+    Cannot("GridSample/*", "ONNX has it since opset 16", until=15),
+    Cannot("GridSample/3d*", "ONNX samples grids over 3 axes since opset 20", until=19),
+    Cannot("DeformConv/*", "ONNX has it since opset 19", until=18),
+    *(
+        Cannot(f"RoiAlign/{name}", "ONNX has half-pixel coordinates since opset 16", until=15)
+        for name in ("avg", "adaptive", "max")
+    ),
+    Cannot("BitCast/f32*", "ONNX has it since opset 26", until=25),
+    Cannot("Inverse/*", "ONNX has no such operator"),
     Cannot("Reshape/empty", "ONNX can make an empty axis since opset 14", until=13),
     *(
         Cannot(f"Scatter{kind}/{r}_*", _SCATTER, until=15)

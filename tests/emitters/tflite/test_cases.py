@@ -39,6 +39,17 @@ CANNOT = [
         for kind in ("ScatterElements", "ScatterND")
         for reduction in ("mul", "max", "min")
     ),
+    *(
+        Cannot(f"{kind}/*", "the emitter has no rule for it yet, and it has no decomposition")
+        for kind in ("RNN", "GRU", "LSTM", "GridSample", "NonMaxSuppression", "ReverseSequence", "Unique")
+    ),
+    *(
+        Cannot(f"{kind}/*", "TFLite has no builtin for it, and it has no decomposition")
+        for kind in ("ConvInteger", "DeformConv", "Det", "Inverse", "MaxRoiPool", "RoiAlign")
+    ),
+    Cannot("ReadExtents/*", "the emitter takes extents from shapes, not from values"),
+    Cannot("Dequantize/[iu]4", "the emitter writes no tensors of 4 bits yet"),
+    Cannot("BitCast/f32_i32", "the emitter has no rule for it yet"),
 ]
 
 

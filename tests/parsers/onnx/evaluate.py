@@ -8,7 +8,8 @@ import numpy as np
 
 from mmconvert.ir.check import check
 from mmconvert.ir.dims import Dim, Extent, substitute
-from mmconvert.ir.graph import Graph, Value
+from mmconvert.ir.graph import Graph, Value, is_op
+from mmconvert.ir.ops import ReadExtents
 from mmconvert.ir.types import Array
 
 
@@ -33,6 +34,9 @@ def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> list[Array]:
         ):
             arrays[value] = np.asarray(array)
             _hold(value, arrays[value], bindings)
+        if is_op(node, ReadExtents):
+            names = zip(node.op.names, arrays[node.output].reshape(-1), strict=True)
+            bindings |= {e.name: int(n) for e, n in names if isinstance(e, Dim) and e.name}
     return [arrays[value] for value in graph.outputs]
 
 

@@ -143,16 +143,9 @@ def test_invalid(
 @pytest.mark.parametrize(
     ("kind", "operands", "attributes", "message"),
     [
-        (
-            "Range",
-            (np.int64(0), np.int64(5), np.int64(1)),
-            {},
-            "Range: a bound computed while the model runs",
-        ),
         ("Range", (fixed(0), fixed(5), np.int64(1)), {}, "Range: a step computed while the model runs"),
         ("Dropout", (X, fixed(0.5), fixed(True)), {}, "Dropout: in training mode"),
         ("Dropout", (X,), {"opset": 10, "outputs": 2}, "Dropout: with its mask"),
-        ("OneHot", (INDICES, np.int64(5), fixed([0.0, 1.0])), {}, "a depth computed while the model runs"),
     ],
 )
 def test_unsupported(

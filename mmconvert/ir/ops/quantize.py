@@ -1,0 +1,205 @@
+"""Between real numbers and the integers (or narrow floats) that stand for them.
+
+``real = (quantized - zero_point) * scale``. A scale (and a zero point, where there is one) is a scalar for
+the whole tensor; a vector along ``axis``; or, with ``block`` above 0, a tensor of the same rank of which each
+element counts for ``block`` neighbours along ``axis``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
+from mmconvert.ir import dims
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
+from mmconvert.ir.kernels.special import working_float
+from mmconvert.ir.op import Op, operator
+from mmconvert.ir.ops.activation import Clip
+from mmconvert.ir.ops.binary import Add, Div, Max, Min, Mul, Sub
+from mmconvert.ir.ops.indexing import Slice
+from mmconvert.ir.ops.logic import Equal, Where, require_same_dtype
+from mmconvert.ir.ops.reduce import ReduceMax, ReduceMin, widen
+from mmconvert.ir.ops.shape import Expand, Reshape, Unsqueeze
+from mmconvert.ir.ops.unary import Cast, Neg, Round
+from mmconvert.ir.types import Array, TensorType
+
+
+def limits(dtype: DType) -> tuple[float, float]:
+    """The smallest and the largest number of an integer or narrow floating-point type."""
+    info: Any = ml_dtypes.finfo(dtype) if dtypes.is_float(dtype) else ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    return float(info.min), float(info.max)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled(Op):
+    """An operator with a scale per tensor, per slice along ``axis``, or per ``block`` along ``axis``."""
+
+    axis: int = 0
+    block: int = 0
+
+    def require_parameters(self, x: TensorType, scale: TensorType, zero_point: TensorType | None) -> None:
+        """Checks that scale and zero point fit ``x``."""
+        scale.require_float().require(scale.rank in self._ranks(x), "a scale per tensor, axis or block")
+        if scale.rank > 0:
+            axis, extent = x.axis(self.axis), scale.shape[self.axis if self.block else 0]
+            covered = dims.ceildiv(x.shape[axis], self.block) if self.block else x.shape[axis]
+            missing = covered - extent
+            fits = not isinstance(missing, int) or missing == 0
+            scale.require(fits, f"{covered} scales along axis {axis}")
+        if zero_point is not None:
+            zero_point.require(zero_point.shape == scale.shape, f"a zero point for each scale of {scale}")
+
+    def _ranks(self, x: TensorType) -> tuple[int, ...]:
+        return (x.rank,) if self.block else (0, 1) if x.rank else (0,)
+
+    def spread(self, parameter: Array, shape: tuple[int, ...]) -> Array:
+        """A scale or zero point, so that it broadcasts against a tensor of ``shape``."""
+        if parameter.ndim == 0:
+            return parameter
+        if self.block:
+            repeated = np.repeat(parameter, self.block, axis=self.axis)
+            return repeated[(slice(None),) * self.axis + (slice(shape[self.axis]),)]
+        return parameter.reshape(-1, *(1,) * (len(shape) - 1 - self.axis))
+
+    def spread_nodes(self, b: Builder, parameter: Value, x: Value) -> Value | None:
+        """``spread`` as nodes; None where blocks run along an unknown extent."""
+        if parameter.type.rank == 0:
+            return parameter
+        if not self.block:
+            rest = (1,) * (x.type.rank - 1 - self.axis)
+            return b(Reshape(shape=(*parameter.type.shape, *rest)), parameter) if rest else parameter
+        if not x.type.is_static:
+            return None
+        have, axis, extent = dims.numbers(parameter.type.shape), self.axis, x.type.static_shape[self.axis]
+        wide = b(Unsqueeze(axes=(axis + 1,)), parameter)
+        full = b(Expand(shape=(*have[: axis + 1], self.block, *have[axis + 1 :])), wide)
+        long = (*have[:axis], have[axis] * self.block, *have[axis + 1 :])
+        whole = b(Reshape(shape=long), full)
+        return b(Slice(axes=(axis,), starts=(0,), sizes=(extent,), steps=(1,)), whole)
+
+
+@operator
+class Quantize(Scaled):
+    """``saturate(round(x / scale) + zero_point)``, rounding half to even.
+
+    x: floating point, or i32. scale: floating point, of the type of a floating ``x``. zero_point: of the type
+    ``dtype``, 0 when absent. Returns ``dtype``; a narrow float is not rounded to integers, and without
+    ``saturate`` overflows to infinity or NaN.
+    """
+
+    dtype: DType
+    saturate: bool = True
+
+    def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType | None = None) -> TensorType:
+        x.require(dtypes.is_float(x.dtype) or x.dtype == dtypes.I32, "a floating-point or i32 tensor")
+        if dtypes.is_float(x.dtype):
+            require_same_dtype(x, scale)
+        self.require_parameters(x, scale, zero_point)
+        if zero_point is not None:
+            zero_point.require(zero_point.dtype == self.dtype, f"a zero point of {dtypes.name(self.dtype)}")
+        return x.with_dtype(self.dtype)
+
+    def evaluate(self, x: Array, scale: Array, zero_point: Array | None = None) -> Array:
+        wide = widen(scale)
+        y = x.astype(wide.dtype) / self.spread(wide, x.shape)
+        whole = dtypes.is_integer(self.dtype)
+        y = np.rint(y) if whole else y
+        if zero_point is not None:
+            y = y + self.spread(zero_point.astype(wide.dtype), x.shape)
+        if self.dtype.itemsize > 2 and not whole:
+            return np.asarray(y, self.dtype)
+        low, high = limits(self.dtype)
+        if whole or self.saturate:
+            y = np.clip(np.nan_to_num(y, nan=0) if whole else y, low, high)
+        return np.asarray(y.astype(np.int64) if whole else y).astype(self.dtype)
+
+    def decompose(self, b: Builder, x: Value, scale: Value, zero_point: Value | None = None) -> Value | None:
+        wide = working_float(scale.type.dtype)
+        if wide != scale.type.dtype or x.type.dtype == dtypes.I32:
+            if x.type.dtype != wide:
+                x = b(Cast(to=wide), x)
+            return b(self, x, scale if scale.type.dtype == wide else b(Cast(to=wide), scale), zero_point)
+        if not dtypes.is_integer(self.dtype):
+            return None
+        spread = self.spread_nodes(b, scale, x)
+        if spread is None:
+            return None
+        y = b(Round(), b(Div(), x, spread))
+        if zero_point is not None:
+            point = self.spread_nodes(b, b(Cast(to=y.type.dtype), zero_point), x)
+            y = b(Add(), y, point)
+        low, high = limits(self.dtype)
+        return b(Cast(to=self.dtype), b(Clip(low=low, high=high), y))
+
+
+@operator
+class Dequantize(Scaled):
+    """``(x - zero_point) * scale``.
+
+    x: integers or narrow floats. scale: floating point. zero_point: of the type of ``x``, 0 when absent.
+    Returns the type of ``scale``.
+    """
+
+    def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType | None = None) -> TensorType:
+        self.require_parameters(x.require_numeric(), scale, zero_point)
+        if zero_point is not None:
+            require_same_dtype(x, zero_point)
+        return x.with_dtype(scale.dtype)
+
+    def evaluate(self, x: Array, scale: Array, zero_point: Array | None = None) -> Array:
+        wide = widen(scale)
+        if zero_point is not None and dtypes.is_integer(x.dtype):
+            # The difference of two 32-bit integers is exact, a float32 may not be.
+            y = (x.astype(np.int64) - self.spread(zero_point.astype(np.int64), x.shape)).astype(wide.dtype)
+        else:
+            y = x.astype(wide.dtype)
+            if zero_point is not None:
+                y = y - self.spread(zero_point.astype(wide.dtype), x.shape)
+        return np.asarray(y * self.spread(wide, x.shape), dtype=scale.dtype)
+
+    def decompose(self, b: Builder, x: Value, scale: Value, zero_point: Value | None = None) -> Value | None:
+        wide, narrow = working_float(scale.type.dtype), scale.type.dtype
+        if wide != narrow:
+            return b(Cast(to=narrow), b(self, x, b(Cast(to=wide), scale), zero_point))
+        spread = self.spread_nodes(b, scale, x)
+        if spread is None:
+            return None
+        y = b(Cast(to=scale.type.dtype), x)
+        if zero_point is not None:
+            y = b(Sub(), y, self.spread_nodes(b, b(Cast(to=scale.type.dtype), zero_point), x))
+        return b(Mul(), y, spread)
+
+
+@operator
+class DynamicQuantize(Op):
+    """Quantization to u8 over the range of ``x`` itself, which is widened to contain 0.
+
+    ``scale = (max - min) / 255``, 1 for a tensor of zeros; ``zero_point = saturate(round(-min / scale))``.
+    Returns the quantized tensor, the scale and the zero point (scalars).
+    """
+
+    def infer(self, x: TensorType) -> tuple[TensorType, TensorType, TensorType]:
+        scalar = x.require_float().with_shape(())
+        return x.with_dtype(dtypes.U8), scalar, scalar.with_dtype(dtypes.U8)
+
+    def evaluate(self, x: Array) -> tuple[Array, Array, Array]:
+        low, high = (x.dtype.type(f(x, initial=0)) for f in (np.min, np.max))
+        scale = np.asarray((high - low) / x.dtype.type(255) if high > low else x.dtype.type(1))
+        point = np.asarray(np.clip(np.rint(-low / scale), 0, 255).astype(np.uint8))
+        return Quantize(dtype=dtypes.U8).evaluate(x, scale, point), scale, point
+
+    def decompose(self, b: Builder, x: Value) -> tuple[Value, ...]:
+        axes = tuple(range(x.type.rank))
+        low = b(Min(), b(ReduceMin(axes=axes, keepdims=False), x), 0.0)
+        high = b(Max(), b(ReduceMax(axes=axes, keepdims=False), x), 0.0)
+        span = b(Div(), b(Sub(), high, low), 255.0)
+        scale = b(Where(), b(Equal(), span, 0.0), np.ones((), x.type.dtype), span)
+        raw = b(Clip(low=0.0, high=255.0), b(Round(), b(Div(), b(Neg(), low), scale)))
+        point = b(Cast(to=dtypes.U8), raw)
+        return b(Quantize(dtype=dtypes.U8), x, scale, point), scale, point

@@ -1,0 +1,259 @@
+"""Control flow and functions: read, run, written again, and held against ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.interpreter import run
+from mmconvert.ir import ops
+from mmconvert.ir.check import check
+from mmconvert.ir.graph import Graph
+from mmconvert.parsers.onnx import load
+from mmconvert.runtimes.onnxruntime import Session
+from tests.emitters.onnx.files import execute, write
+
+
+def model(text: str) -> onnx.ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17, "my" : 1]>\n{text}')
+
+
+def agree(proto: onnx.ModelProto, folder: Path, **feeds: np.ndarray) -> Graph:
+    """The graph; it and the file written from it compute what ONNX Runtime does with ``proto``."""
+    path = folder / "source.onnx"
+    path.write_bytes(proto.SerializeToString())
+    wanted = Session(path).run(feeds)
+    graph = load(path).graph
+    check(graph)
+    again = folder / "again"
+    again.mkdir(exist_ok=True)
+    found = {"interpreter": run(graph, feeds), "written": execute(write(load(path).graph, again), feeds)}
+    for who, outputs in found.items():
+        for name, array in wanted.items():
+            if array.size == 0:  # what ONNX Runtime collects in no round has no extents
+                assert outputs[name].size == 0
+                continue
+            np.testing.assert_allclose(outputs[name], array, rtol=1e-5, err_msg=who)
+            assert outputs[name].dtype == array.dtype
+    return graph
+
+
+X = np.linspace(-1, 2, 6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_branches_read_values_around_them(flag: bool, tmp_path: Path) -> None:
+    proto = model("""
+        m (float[n,3] x, bool c) => (float[n,3] y) {
+            w = Constant <value = float[3] {1, 2, 3}> ()
+            z = Neg(x)
+            y = If(c) <then_branch = t () => (float[n,3] a) { a = Add(z, w) },
+                       else_branch = e () => (float[n,3] b) { s = Mul(x, x) b = Mul(s, z) }>
+        }""")
+    graph = agree(proto, tmp_path, x=X, c=np.array(flag))
+    (node,) = (n for n in graph if isinstance(n.op, ops.If))
+    assert len(node.inputs) == 3
+
+
+def test_a_name_from_two_graphs_further_out(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[n,3] x, bool c, bool d) => (float[n,3] y) {
+            y = If(c) <then_branch = t () => (float[n,3] a) {
+                a = If(d) <then_branch = tt () => (float[n,3] aa) { aa = Exp(x) },
+                           else_branch = te () => (float[n,3] ab) { ab = Neg(x) }>
+            }, else_branch = e () => (float[n,3] b) { b = Abs(x) }>
+        }""")
+    for c, d in ((True, True), (True, False), (False, True)):
+        agree(proto, tmp_path, x=X, c=np.array(c), d=np.array(d))
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_branches_of_different_extents(flag: bool, tmp_path: Path) -> None:
+    proto = model("""
+        m (float[n,3] x, bool c) => (float[k,3] y) {
+            one = Constant <value = int64[1] {1}> ()
+            zero = Constant <value = int64[1] {0}> ()
+            z = If(c) <then_branch = t () => (float[p,3] a) { a = Concat <axis = 0> (x, x) },
+                       else_branch = e () => (float[1,3] b) { b = Slice(x, zero, one, zero) }>
+            y = Relu(z)
+        }""")
+    graph = agree(proto, tmp_path, x=X, c=np.array(flag))
+    assert not graph.outputs[0].type.is_static
+
+
+def test_a_branch_that_is_decided_is_taken(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[2,3] x) => (float[2,3] y) {
+            s = Shape(x)
+            r = Size(s)
+            two = Constant <value = int64 {2}> ()
+            c = Equal(r, two)
+            y = If(c) <then_branch = t () => (float[2,3] a) { a = Exp(x) },
+                       else_branch = e () => (float[6] b) { b = my.Unheard(x) }>
+        }""")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    assert [n.op.name for n in load(path).graph] == ["Exp"]
+
+
+LOOP = """
+    m (float[n] x, int64 count, bool c) => (float[n] last, float[r,n] all, float[k] grown) {
+        last, grown, all = Loop(count, c, x, x) <body = b
+            (int64 i, bool go, float[n] v, float[p] g) => (bool next, float[n] w, float[q] h, float[n] out) {
+                number = Cast <to = 1> (i)
+                w = Add(v, x)
+                h = Concat <axis = 0> (g, x)
+                out = Mul(w, number)
+                limit = Constant <value = int64 {3}> ()
+                next = Less(i, limit)
+            }>
+    }"""
+
+
+@pytest.mark.parametrize(("count", "go"), [(2, True), (9, True), (0, True), (5, False)])
+def test_a_loop_carries_collects_and_stops(count: int, go: bool, tmp_path: Path) -> None:
+    feeds = {"x": X.reshape(-1), "count": np.array(count, np.int64), "c": np.array(go)}
+    agree(model(LOOP), tmp_path, **feeds)
+
+
+def test_a_loop_of_known_length_has_results_of_known_extents(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[n,3] x) => (float[5,n,3] y) {
+            count = Constant <value = int64 {5}> ()
+            yes = Constant <value = bool {1}> ()
+            _last, y = Loop(count, yes, x) <body = b
+                (int64 i, bool go, float[n,3] v) => (bool next, float[n,3] w, float[n,3] u) {
+                    next = Identity(go) w = Add(v, v) u = Neg(v)
+                }>
+        }""")
+    graph = agree(proto, tmp_path, x=X)
+    assert str(graph.outputs[0].type) == "f32[5,n,3]"
+
+
+def test_a_loop_slices_by_its_counter(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[6] x) => (float[k] y) {
+            count = Constant <value = int64 {3}> ()
+            yes = Constant <value = bool {1}> ()
+            empty = Constant <value = float[1] {0}> ()
+            y = Loop(count, yes, empty) <body = b
+                (int64 i, bool go, float[p] v) => (bool next, float[q] w) {
+                    next = Identity(go)
+                    axis = Constant <value = int64[1] {0}> ()
+                    one = Constant <value = int64[1] {1}> ()
+                    start = Unsqueeze(i, axis)
+                    end = Add(start, one)
+                    end_2 = Add(end, one)
+                    part = Slice(x, start, end_2, axis)
+                    w = Concat <axis = 0> (v, part)
+                }>
+        }""")
+    agree(proto, tmp_path, x=X.reshape(-1))
+
+
+def test_a_scan_cuts_along_axes_and_directions(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[n] start, float[n,t] xs, float[t,n] zs) => (float[n] last, float[n,t] ys) {
+            factor = Exp(start)
+            last, ys = Scan(start, xs, zs) <num_scan_inputs = 2, scan_input_axes = [1, 0],
+                scan_input_directions = [1, 0], scan_output_axes = [1], scan_output_directions = [1],
+                body = b (float[n] s, float[n] x, float[n] z) => (float[n] u, float[n] y) {
+                    a = Add(s, x) u = Mul(a, z) y = Sub(u, factor)
+                }>
+        }""")
+    feeds = {"start": np.ones(2, np.float32), "xs": X, "zs": X.T.copy() + 1}
+    graph = agree(proto, tmp_path, **feeds)
+    assert str(graph.outputs[1].type) == "f32[n,t]"
+
+
+def test_bounds_that_only_the_run_tells(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[n,4] x, int64[1] from, int64[1] to, int64[2] shape) => (float[a,b] y, float[c,d] z) {
+            axis = Constant <value = int64[1] {1}> ()
+            y = Slice(x, from, to, axis)
+            z = Reshape(x, shape)
+        }""")
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for start, end, shape in ((1, 3, (6, 2)), (-3, 99, (-1, 3)), (3, 1, (0, -1)), (-99, -1, (2, -1))):
+        bounds = {"from": np.array([start]), "to": np.array([end]), "shape": np.array(shape)}
+        agree(proto, tmp_path, x=x, **bounds)
+
+
+def test_functions_of_the_file_are_inlined(tmp_path: Path) -> None:
+    proto = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17, "my" : 1]>
+        m (float[2,3] x) => (float[2,3] y, float[2,3] z) {
+            y = my.Twice <slope = 0.5> (x)
+            z = my.Maybe(x)
+        }
+        <domain: "my", opset_import: ["" : 17, "my" : 1]>
+        Twice <slope> (v) => (w) {
+            a = my.Once <alpha: float = @slope> (v)
+            w = my.Once <alpha: float = @slope> (a)
+        }
+        <domain: "my", opset_import: ["" : 17]>
+        Once <alpha> (v) => (w) { l = LeakyRelu <alpha: float = @alpha> (v) w = Neg(l) }
+        <domain: "my", opset_import: ["" : 17]>
+        Maybe (v, low) => (w) { w = Clip(v, low) }
+        """)
+    graph = agree(proto, tmp_path, x=X)
+    assert [n.op.name for n in graph] == ["LeakyRelu", "Neg", "LeakyRelu", "Neg", "Clip"]
+
+
+def test_functions_that_call_each_other_in_a_circle(tmp_path: Path) -> None:
+    proto = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17, "my" : 1]>
+        m (float[2,3] x) => (float[2,3] y) { y = my.A(x) }
+        <domain: "my", opset_import: ["my" : 1]> A (v) => (w) { w = my.B(v) }
+        <domain: "my", opset_import: ["my" : 1]> B (v) => (w) { w = my.A(v) }
+        """)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(InvalidModelError, match=r"the function my\.A calls itself"):
+        load(path)
+
+
+def test_what_is_unsupported_inside_is_reported(tmp_path: Path) -> None:
+    proto = model("""
+        m (float[2,3] x, bool c) => (float[2,3] y) {
+            y = If(c) <then_branch = t () => (float[2,3] a) { a = my.Unheard(x) },
+                       else_branch = e () => (float[2,3] b) { b = my.Unseen(x) }>
+        }""")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(UnsupportedError, match=r"operator my\.Unheard at Unheard 'a'") as caught:
+        load(path)
+    assert len(caught.value.problems) >= 1
+
+
+def test_sparse_tensors_become_dense(tmp_path: Path) -> None:
+    sparse = helper.make_sparse_tensor(
+        numpy_helper.from_array(np.array([5.0, 7.0], np.float32), "w"),
+        numpy_helper.from_array(np.array([[0, 1], [1, 2]])),
+        [2, 3],
+    )
+    proto = model("m (float[2,3] x) => (float[2,3] y) { s = Add(x, w) y = Mul(s, v) }")
+    proto.graph.sparse_initializer.append(sparse)
+    proto.graph.node.insert(0, helper.make_node("Constant", [], ["v"], sparse_value=sparse))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    w = np.array([[0, 5, 0], [0, 0, 7]], np.float32)
+    np.testing.assert_allclose(run(load(path).graph, {"x": X})["y"], (X + w) * w)
+
+
+@pytest.mark.parametrize("indices", [[6], [-1]])
+def test_sparse_tensors_with_indices_outside(indices: list[int], tmp_path: Path) -> None:
+    sparse = helper.make_sparse_tensor(
+        numpy_helper.from_array(np.ones(1, np.float32), "w"), numpy_helper.from_array(np.array(indices)), [6]
+    )
+    proto = model("m (float[6] x) => (float[6] y) { y = Add(x, w) }")
+    proto.graph.sparse_initializer.append(sparse)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(InvalidModelError, match="its indices do not fit"):
+        load(path)

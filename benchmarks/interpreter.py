@@ -167,7 +167,7 @@ def measured(model: str, rounds: int, onnx_path: Path, *, ours_too: bool) -> lis
     """Runs the engines in turn, each time in a new process."""
     engines = [Engine("ONNX Runtime", 20, True), Engine("onnx.reference", 1, True)]
     if ours_too:
-        engines.insert(0, Engine("mmconvert", 5, False))
+        engines.insert(0, Engine("mmconvert", 20, False))
     for number in range(rounds):
         for engine in engines:
             # The reference evaluator is so slow that its noise does not matter.

@@ -191,7 +191,11 @@ CONVERT_ALL = """
     import sys
     from pathlib import Path
     import mmconvert
+    from mmconvert.verification.inputs import generate
     samples, out = map(Path, sys.argv[1:])
+    for feed in generate(mmconvert.load(samples / "digits.keras").graph):
+        for name, array in feed.items():
+            print(name, array.tobytes().hex())
     for source in {sources}:
         for target in {targets}:
             mmconvert.convert(samples / f"digits.{{source}}", out / f"{{source}}.{{target}}", verify=False)
@@ -200,15 +204,18 @@ CONVERT_ALL = """
 
 def test_the_same_bytes_in_every_process(samples: Path, tmp_path: Path) -> None:
     script = textwrap.dedent(CONVERT_ALL).format(sources=SOURCES, targets=TARGETS)
-    folders = []
+    folders, inputs = [], set()
     for seed in ("0", "1", "4242"):
         folder = tmp_path / seed
         folder.mkdir()
         environment = os.environ | {"PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", script, samples, folder], check=True, env=environment)
+        command = [sys.executable, "-c", script, str(samples), str(folder)]
+        done = subprocess.run(command, check=True, env=environment, capture_output=True)
+        inputs.add(done.stdout)
         folders.append(content(folder))
     assert len(folders[0]) == len(SOURCES) * (2 + 3)  # a model.mmir has three files
     assert folders[0] == folders[1] == folders[2]
+    assert len(inputs) == 1, "inputs to verify on"
 
 
 @pytest.mark.parametrize("target", TARGETS)

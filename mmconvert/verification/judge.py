@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
@@ -170,11 +170,7 @@ def _compare(
 
 def _summarise(scores: Sequence[Sequence[OutputVerdict]]) -> list[OutputVerdict]:
     """For each output the input on which it came closest to its budget, or went furthest over it."""
-    found = []
-    for outputs in zip(*scores, strict=True):
-        worst = max(outputs, key=_over)
-        found.append(replace(worst, passed=all(o.passed for o in outputs)))
-    return found
+    return [max(outputs, key=_over) for outputs in zip(*scores, strict=True)]
 
 
 def _over(output: OutputVerdict) -> float:

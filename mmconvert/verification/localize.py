@@ -118,10 +118,9 @@ class _Search:
     def result(self) -> Divergence | None:
         """The first node whose inputs are found and whose output is not, on the way to a wrong output."""
         wrong = self._upstream([v for v in self.graph.outputs if v in self.missing])
-        for node in self.graph:
-            if node in wrong and not any(v in self.missing for v in node.inputs if v is not None):
-                return self._describe(node, wrong)
-        return None
+        # What comes first of these has no input that is missing: its producer would come before it.
+        first = next((node for node in self.graph if node in wrong), None)
+        return None if first is None else self._describe(first, wrong)
 
     def _is_found(self, wanted: list[_Wanted], arrangements: list[Arrangement]) -> bool:
         first = wanted[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import os
 import signal
 import sys
@@ -75,6 +76,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The ``mmconvert`` command: runs the command line and exits with the documented code."""
+    # A command lives for a moment: looking for garbage among all its imports would take a twentieth of it.
+    gc.set_threshold(200_000, 50, 100)
     arguments = sys.argv[1:]
 
     def report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 import numpy as np
 
@@ -80,6 +80,10 @@ class Op(abc.ABC):
     def name(self) -> str:
         """The operator's name."""
         return type(self).__name__
+
+    def __repr__(self) -> str:
+        fields = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(cast(Any, self)))
+        return f"{self.name}({', '.join(fields)})"
 
     def __str__(self) -> str:
         from mmconvert.ir.text import format_attributes  # the text form knows the IR, not the other way round
@@ -160,7 +164,8 @@ C = TypeVar("C", bound=type[Op])
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def operator(cls: C) -> C:
     """Class decorator of every operator: a frozen, slotted, keyword-only dataclass, known by its name."""
-    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    # A generated __repr__ would take longer to make, for every operator at every start, than all the rest.
+    made = dataclass(frozen=True, slots=True, kw_only=True, repr=False)(cls)
     if made.__name__ in OPERATORS:
         raise InternalError(f"two operators are called {made.__name__}")
     OPERATORS[made.__name__] = made

@@ -114,11 +114,11 @@ class Session:
         try:
             with quiet():
                 results = model([inputs[n] for n in self.inputs], training=False)
+                return [np.asarray(a) for a in keras.tree.flatten(results)]
         except (ValueError, TypeError) as error:
             raise UsageError(f"the inputs do not fit: {_line(error)}", where=self._place) from error
         except tf.errors.OpError as error:
             raise InvalidModelError(f"Keras failed: {_line(error)}", where=self._place) from error
-        return [np.asarray(a) for a in keras.tree.flatten(results)]
 
 
 def _frameworks() -> tuple[Any, Any]:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import sys
-import threading
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
+from mmconvert.runtimes.quiet import quiet
 from mmconvert.tensors import Array
 
 NAME = "LiteRT"
-
-_STDERR = 2
-_lock = threading.Lock()
 
 
 def available() -> str | None:
@@ -96,7 +88,7 @@ class Session:
 
     def _load(self, resolver: str, *, keep: bool = False) -> Any:
         try:
-            with _quiet():
+            with quiet():
                 from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
             raise MissingDependencyError(
@@ -107,7 +99,7 @@ class Session:
             raise UsageError("there is no such file", where=self._place)
         source = {"model_content" if isinstance(self._model, bytes) else "model_path": self._model}
         try:
-            with _quiet():
+            with quiet():
                 return Interpreter(
                     **{name: str(v) if isinstance(v, Path) else v for name, v in source.items()},
                     num_threads=self._threads,
@@ -119,7 +111,7 @@ class Session:
 
     def _allocate(self, interpreter: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         try:
-            with _quiet():
+            with quiet():
                 for name, shape in shapes.items():
                     interpreter.resize_tensor_input(self._inputs[name], shape)
                 interpreter.allocate_tensors()
@@ -179,20 +171,3 @@ def _tensor(interpreter: Any, detail: dict[str, Any]) -> Array:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """LiteRT writes notes to the process's standard error, past Python: they go nowhere meanwhile."""
-    with _lock, warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        sys.stderr.flush()
-        saved = os.dup(_STDERR)
-        try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, _STDERR)
-            os.close(nowhere)
-            yield
-        finally:
-            os.dup2(saved, _STDERR)
-            os.close(saved)

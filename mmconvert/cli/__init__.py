@@ -104,7 +104,6 @@ def invoke(arguments: Sequence[str]) -> int:
         # Not cli.main(), which would give exit codes of its own to a closed pipe and to Ctrl-C.
         with cli.make_context("mmconvert", list(arguments)) as context:
             code = cli.invoke(context)
-        sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:

@@ -9,6 +9,9 @@ import click
 from mmconvert.cli import console
 from mmconvert.errors import UsageError
 
+STEPS = 2
+"""What a run tells its progress."""
+
 
 @click.command(short_help="Run MODEL on inputs from files, or on noise.")
 @click.argument("model", type=click.Path())
@@ -47,16 +50,17 @@ def run(
         require_writable(output)
     if inputs and seed is not None:
         raise UsageError("--input and --seed exclude each other")
-    if inputs:
-        fed = arrays.read_inputs(inputs, lambda: api.input_names(model))
-    elif seed is not None:
-        (fed,) = generate(api.load(model).graph, count=1, seed=seed)
-    elif names := api.input_names(model):
-        hint = "give them with --input x.npy, or run on noise with --seed 0"
-        raise UsageError(f"the model needs its inputs: {', '.join(names)}", where=model, hint=hint)
-    else:
-        fed = {}
-    results = api.run(model, fed, runtime=runtime)
+    with console.progress(STEPS) as progress:
+        progress("reading")
+        if inputs:
+            fed = arrays.read_inputs(inputs, lambda: api.input_names(model))
+        elif seed is not None:
+            (fed,) = generate(api.load(model).graph, count=1, seed=seed)
+        else:
+            fed = {}
+            _require_no_inputs(model, api.input_names(model))
+        progress("running")
+        results = api.run(model, fed, runtime=runtime)
     if output is not None:
         arrays.write_outputs(output, results)
     if as_json:
@@ -65,3 +69,9 @@ def run(
     for name, array in results.items():
         click.echo(f"{name}: {array.dtype}{list(array.shape)}")
         click.echo(np.array2string(array, threshold=20, edgeitems=4, precision=6))
+
+
+def _require_no_inputs(model: str, names: list[str]) -> None:
+    if names:
+        hint = "give them with --input x.npy, or run on noise with --seed 0"
+        raise UsageError(f"the model needs its inputs: {', '.join(names)}", where=model, hint=hint)

@@ -94,7 +94,7 @@ def summary(table: dict[str, dict[str, tuple[int, int]]]) -> str:
         "| format | read | write | run and verify in |",
         "|---|---|---|---|",
         f"| Keras `.keras`, `.h5` | {keras} layers and operations | - | Keras |",
-        f"| ONNX | {onnx} operators, opset 7 and newer | {written('onnx')} | ONNX Runtime, else read back |",
+        f"| ONNX | {onnx} operators, opset 1 and newer | {written('onnx')} | ONNX Runtime, else read back |",
         f"| TensorFlow Lite | - | {written('tflite')} | LiteRT |",
         "| `.mmir` (mmconvert's own) | yes | yes | the interpreter |",
     ]

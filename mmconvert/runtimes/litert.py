@@ -93,7 +93,7 @@ class Session:
         except ImportError as error:
             raise MissingDependencyError(
                 "LiteRT is needed to run a TensorFlow Lite file and is not installed",
-                hint="pip install mmconvert[litert]",
+                hint="pip install 'mmconvert[litert]'",
             ) from error
         if not isinstance(self._model, bytes) and not Path(self._model).is_file():
             raise UsageError("there is no such file", where=self._place)

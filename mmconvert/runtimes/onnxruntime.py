@@ -60,7 +60,7 @@ class Session:
         except ImportError as error:
             raise MissingDependencyError(
                 "ONNX Runtime is needed to run an ONNX file and is not installed",
-                hint="pip install mmconvert[onnxruntime]",
+                hint="pip install 'mmconvert[onnxruntime]'",
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

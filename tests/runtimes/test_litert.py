@@ -134,7 +134,7 @@ def test_it_is_missing(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(MissingDependencyError, match="LiteRT is needed") as caught:
         Session(model)
-    assert caught.value.hint == "pip install mmconvert[litert]"
+    assert caught.value.hint == "pip install 'mmconvert[litert]'"
 
 
 def test_it_is_silent(model: Path) -> None:

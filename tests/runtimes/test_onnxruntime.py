@@ -67,7 +67,7 @@ def without_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_runtime")
 def test_not_installed() -> None:
     assert available() is None
-    with pytest.raises(MissingDependencyError, match=r"pip install mmconvert\[onnxruntime\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install .mmconvert\[onnxruntime\]"):
         Session(DOUBLE)
 
 

@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 from mmconvert.version import VERSION
 
 if TYPE_CHECKING:
-    from mmconvert.api import Model, Report, convert, load, run, save, verify
+    from mmconvert.api import Model, Report, convert, extract, load, run, save, verify
     from mmconvert.errors import MMConvertError
 
 __version__ = VERSION
 
-__all__ = ["MMConvertError", "Model", "Report", "__version__", "convert", "load", "run", "save", "verify"]
+__all__ = [
+    "MMConvertError",
+    "Model",
+    "Report",
+    "__version__",
+    "convert",
+    "extract",
+    "load",
+    "run",
+    "save",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Model", "Report", "convert", "load", "run", "save", "verify"):
+    if name in ("Model", "Report", "convert", "extract", "load", "run", "save", "verify"):
         from mmconvert import api
 
         return getattr(api, name)

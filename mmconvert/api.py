@@ -1,40 +1,35 @@
-"""The Python interface: load, save, convert, verify, run."""
+"""The Python interface: load, save, convert, extract, verify, run."""
 
 from __future__ import annotations
 
-import inspect
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from mmconvert import dtypes, registry
+from mmconvert import registry
+from mmconvert.conversion import Plan, Report, require_options, suspicious_weights
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
-from mmconvert.files import require_writable
 from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
 from mmconvert.ir.check import check
-from mmconvert.ir.copy import copy_graph, copy_module
+from mmconvert.ir.copy import copy_graph
+from mmconvert.ir.ends import fix_dims as bind
+from mmconvert.ir.extract import extract as extract_graph
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Array
-from mmconvert.lowering import lower
 from mmconvert.passes import pipeline
-from mmconvert.passes.layout.assign import IoLayout
-from mmconvert.passes.outcome import Outcome
-from mmconvert.registry import Format
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification import sides
 from mmconvert.verification.compare import K
 from mmconvert.verification.inputs import Feed
-from mmconvert.verification.judge import Progress, Reference, judge, observe
-from mmconvert.verification.sides import IoPermutations, Side
+from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import Verdict
+
+__all__ = ["Model", "Report", "convert", "extract", "input_names", "load", "run", "save", "verify"]
 
 AnyPath = str | os.PathLike[str]
 
@@ -74,60 +69,6 @@ class Model(Module):
         return self._prepared[1].run(inputs)
 
 
-@dataclass(slots=True)
-class Report:
-    """What a conversion did.
-
-    Attributes:
-        source, target: the two paths.
-        format: the target's format.
-        size: bytes of the written file (of all its parts).
-        operators: how many operators the written graph has.
-        seconds: time spent reading, converting and verifying, by stage.
-        passes: what each pass did, in order.
-        warnings: what the user should know.
-        verdict: the verification; None when it was not asked for.
-    """
-
-    source: str
-    target: str
-    format: str
-    size: int = 0
-    operators: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    passes: list[tuple[str, Outcome]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    verdict: Verdict | None = None
-
-    @property
-    def passed(self) -> bool:
-        """True when the target was verified and is equivalent."""
-        return self.verdict is not None and self.verdict.passed
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain data."""
-        return {
-            "source": self.source,
-            "target": self.target,
-            "format": self.format,
-            "size": self.size,
-            "operators": self.operators,
-            "seconds": self.seconds,
-            "passes": [{"name": name, "done": o.done, "declined": o.declined} for name, o in self.passes],
-            "warnings": self.warnings,
-            "verdict": None if self.verdict is None else self.verdict.to_json(),
-        }
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Adds the time that the block takes to that of ``stage``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
 def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model:
     """Reads a model file.
 
@@ -135,7 +76,7 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
         source: the path of a file or folder.
         format: forces a format; by default it is recognised by content.
         **options: the parser's own; for Keras ``network``, a JSON file with the architecture of a file that
-            holds weights only.
+            holds weights only; for ONNX ``fix`` and ``items``, see ``convert``.
 
     Raises:
         UsageError: there is no such file or format, or the parser has no such option.
@@ -146,7 +87,8 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
     found = registry.of_source(path, format)
     parser = registry.load_module(found.parser)
     options = {n: Path(v) if n == "network" and v is not None else v for n, v in options.items()}
-    module: Module = parser.load(path, **_accepted(parser.load, options, f"reading {found.title}"))
+    require_options(parser.load, options, f"reading {found.title}")
+    module: Module = parser.load(path, **options)
     if not module.graph.outputs:
         raise InvalidModelError("the model has no outputs", where=str(path))
     check(module.graph, after="reading")
@@ -154,21 +96,30 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
 
 
 @_quietly
-def save(model: Module, path: AnyPath, *, format: str | None = None, **options: Any) -> None:
+def save(
+    model: Module,
+    path: AnyPath,
+    *,
+    format: str | None = None,
+    fix_dims: Mapping[str, int] | None = None,
+    rename: Mapping[str, str] | None = None,
+    **options: Any,
+) -> None:
     """Writes a model, without verifying it; the model itself stays as it is.
 
     Args:
         model: what to write.
         path: where to.
         format: the target format; by default the suffix of ``path`` says.
-        **options: ``io_layout``, and the emitter's own (``opset``); see ``convert``.
+        fix_dims, rename, **options: see ``convert``.
 
     Raises:
-        UsageError: there is no such format or option, or the path cannot be written.
+        UsageError: there is no such format, option, extent or name, or the path cannot be written.
         UnsupportedError: the target cannot express the model; everything it lacks is listed.
     """
     target = registry.of_target(Path(path), format)
-    _write(copy_module(model), Path(path), target, Report("", str(path), target.name), **options)
+    plan = Plan(Path(path), target, options, fix_dims or {}, rename or {})
+    plan.carry_out(model, Report("", str(path), target.name))
 
 
 @_quietly
@@ -179,6 +130,10 @@ def convert(
     to: str | None = None,
     source_format: str | None = None,
     network: AnyPath | None = None,
+    fix: Mapping[str, Any] | None = None,
+    items: Mapping[str, int] | None = None,
+    fix_dims: Mapping[str, int] | None = None,
+    rename: Mapping[str, str] | None = None,
     verify: bool = True,
     inputs: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
@@ -188,21 +143,25 @@ def convert(
 ) -> Report:
     """Converts a model file into another format and verifies the result.
 
-    The source is run before the target is written, so that nothing is written for a source that cannot run.
-
     Args:
         source: the file to read.
         target: the file to write.
         to: the target format; by default the suffix of ``target`` says.
         source_format: forces the source format.
         network: the architecture, for formats that keep it apart from the weights.
+        fix: values for inputs, which become constants of the model; for formats that have this (ONNX).
+        items: how many tensors an input of sequence or optional type stands for; likewise.
+        fix_dims: numbers for extents of inputs that are open in the source: by name (``{"batch": 1}``), or by
+            an input and one of its axes (``{"image:0": 1}``). The target is specialised for them.
+        rename: other names for inputs and outputs in the target, by those in the source.
         verify: run source and target and compare them.
-        inputs: what to compare them on; seeded inputs that fit the model by default.
+        inputs: what to compare them on, by the source's names; seeded inputs that fit the model by default.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
         progress: is told what is being done.
         **options: ``io_layout``: "source" keeps the order of axes of inputs and outputs, "target" takes that
-            of the target's operators; and the emitter's own (``opset`` for ONNX).
+            of the target's operators; and the emitter's own (for ONNX ``opset``, ``ir_version`` and
+            ``external_data``).
 
     Returns:
         The report; ``report.passed`` is the verdict. A target that is not equivalent is written all the same.
@@ -211,25 +170,69 @@ def convert(
     Raises:
         UsageError, InvalidModelError, UnsupportedError: as ``load`` and ``save``.
     """
-    path = Path(target)
-    _require_apart(Path(source), path)
-    format = registry.of_target(path, to)
-    require_writable(path, folder=format.folder)
-    report = Report(str(source), str(path), format.name)
+    format = _target(source, target, to)
+    plan = Plan(Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k)
+    report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
-        model = load(source, format=source_format, **({} if network is None else {"network": network}))
-        report.warnings += [*model.warnings, *_suspicious_weights(model.graph)]
-    reference = None
-    if verify:
-        with report.timed("verify"):
-            reference = observe(model.graph, _tried(model.graph, inputs, seed), progress=progress)
-    progress("converting")
-    with report.timed("convert"):
-        permutations = _write(copy_module(model), path, format, report, **options)
-    if reference is not None:
-        with report.timed("verify"):
-            report.verdict = _check(reference, path, format, permutations, k, progress)
+        model = load(source, format=source_format, **_given(network=network, fix=fix, items=items))
+        report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
+    plan.carry_out(model, report, progress)
+    return report
+
+
+@_quietly
+def extract(
+    source: AnyPath,
+    target: AnyPath,
+    *,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    to: str | None = None,
+    source_format: str | None = None,
+    network: AnyPath | None = None,
+    fix: Mapping[str, Any] | None = None,
+    items: Mapping[str, int] | None = None,
+    fix_dims: Mapping[str, int] | None = None,
+    rename: Mapping[str, str] | None = None,
+    verify: bool = True,
+    feeds: Sequence[Mapping[str, Array]] | None = None,
+    seed: int = 0,
+    k: float = K,
+    progress: Progress = _silent,
+    **options: Any,
+) -> Report:
+    """Converts a part of a model: what computes ``outputs`` from ``inputs``.
+
+    Args:
+        source: the file to read.
+        target: the file to write, in any format.
+        inputs: names of values of the source, which become the inputs: inner values, layers, or inputs of the
+            source. By default the inputs of the source that the outputs depend on.
+        outputs: names of values of the source; its own outputs by default.
+        fix_dims: numbers for extents of the source's inputs, put in before it is cut.
+        rename: other names for the inputs and outputs of the part.
+        feeds: arrays for ``inputs`` to verify on; seeded ones by default.
+        to, source_format, network, fix, items, verify, seed, k, progress, **options: see ``convert``.
+
+    Returns:
+        The report of the conversion of the part. The truth of its verdict is the part of the source.
+
+    Raises:
+        UsageError: there is no value of a name, or the outputs depend on more than ``inputs``.
+        InvalidModelError, UnsupportedError: as ``convert``.
+    """
+    if inputs is None and outputs is None:
+        raise UsageError("say where to cut: with inputs, outputs, or both")
+    format = _target(source, target, to)
+    plan = Plan(Path(target), format, options, {}, rename or {}, verify, feeds, seed, k)
+    report = Report(str(source), str(target), format.name)
+    progress("reading")
+    with report.timed("load"):
+        model = load(source, format=source_format, **_given(network=network, fix=fix, items=items))
+        model.graph = extract_graph(bind(model.graph, fix_dims or {}), inputs, outputs)
+        report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
+    plan.carry_out(model, report, progress)
     return report
 
 
@@ -243,6 +246,7 @@ def verify(
     k: float = K,
     framework: bool = False,
     progress: Progress = _silent,
+    **options: Any,
 ) -> Verdict:
     """Whether two model files compute the same function.
 
@@ -255,9 +259,11 @@ def verify(
         k: how many times the source's own float32 error the target may have.
         framework: run the source in its own framework as well; that has to agree with what mmconvert read.
         progress: is told what is being done.
+        **options: for reading ``source``, as ``load`` takes them.
 
     Raises:
-        UsageError: a file does not exist, or ``inputs`` do not fit.
+        UsageError: a file does not exist, ``inputs`` do not fit, or there are ``options`` for a file that is
+            run and not read.
         InvalidModelError: a file is broken.
         UnsupportedError: neither file can be read, so there is nothing to compute the truth from.
         MissingDependencyError: the source's own framework is needed and not installed.
@@ -272,8 +278,10 @@ def verify(
             where=str(source),
             hint="compare each with the model that it was made from",
         )
-    graph = load(paths[readable]).graph
     needs_witness = framework or readable == 1
+    if needs_witness:
+        _refuse(options, paths[0])
+    graph = load(paths[readable], **options).graph
     witness = sides.require_runtime(paths[0], formats[0]) if needs_witness else None
     side, notes = sides.best(paths[1], formats[1])
     if side is None:
@@ -285,7 +293,9 @@ def verify(
 
 
 @_quietly
-def run(model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = None) -> dict[str, Array]:
+def run(
+    model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = None, **options: Any
+) -> dict[str, Array]:
     """Runs a model file.
 
     Args:
@@ -293,23 +303,30 @@ def run(model: AnyPath, inputs: Mapping[str, Array], *, runtime: str | None = No
         inputs: an array for each input, by name.
         runtime: "interpreter", or "native" for the file's own runtime, which also goes by its format's name
             ("tflite", "litert"). By default the interpreter, where mmconvert can read the file.
+        **options: for reading the file, as ``load`` takes them; its own runtime has none.
 
     Raises:
         MissingDependencyError: the runtime is not installed.
-        UsageError: an input is missing, unknown or does not fit; or the runtime is for another format.
+        UsageError: an input is missing, unknown or does not fit; or the runtime is for another format, or
+            takes no options.
     """
     path = Path(model)
     format = registry.identify(path)
     if runtime == "interpreter" or (runtime is None and format.parser):
-        graph = load(path).graph
+        graph = load(path, **options).graph
         return Session(graph, hold_weights=False).run(feeds.fit(graph, inputs))
     if runtime not in (None, "native") and registry.find(runtime or "").name != format.name:
         raise UsageError(f"{runtime} cannot run {format.title}", where=str(path), hint="--runtime native can")
+    _refuse(options, path)
     return sides.require_runtime(path, format).run(inputs)
 
 
-def input_names(*models: AnyPath) -> list[str]:
+def input_names(*models: AnyPath, **options: Any) -> list[str]:
     """The names of the inputs of the first of ``models`` that can be read; else of the first in its runtime.
+
+    Args:
+        *models: files.
+        **options: for reading one, as ``load`` takes them.
 
     Raises:
         UsageError, InvalidModelError, UnsupportedError, MissingDependencyError: as ``load`` and ``run``.
@@ -318,101 +335,29 @@ def input_names(*models: AnyPath) -> list[str]:
     formats = [registry.identify(path) for path in paths]
     for path, format in zip(paths, formats, strict=True):
         if format.parser:
-            return [v.name for v in load(path).graph.inputs]
+            return [v.name for v in load(path, **options).graph.inputs]
     return list(sides.require_runtime(paths[0], formats[0]).runnable.inputs)
 
 
-def _check(
-    reference: Reference,
-    path: Path,
-    format: Format,
-    permutations: IoPermutations,
-    k: float,
-    progress: Progress,
-) -> Verdict:
-    """The verdict on a file that was just written. A runtime that refuses it says that it is wrong."""
-    side: Side | None
-    try:
-        side, notes = sides.best(path, format, permutations)
-    except InvalidModelError as error:
-        return Verdict("executed", failure=str(error))
-    if side is None:
-        return Verdict("not executed", notes=notes)
-    verdict = judge(reference, side, k=k, progress=progress)
-    verdict.notes[:0] = notes
-    return verdict
+def _target(source: AnyPath, target: AnyPath, to: str | None) -> registry.Format:
+    """The format to write, which must not be over the source."""
+    first, second = Path(source), Path(target)
+    if first.exists() and second.exists() and first.samefile(second):
+        raise UsageError("source and target are the same file", where=str(second))
+    return registry.of_target(second, to)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: Mapping[str, Any], path: Path) -> None:
+    if given := sorted(_given(**options)):
+        what = f"{', '.join(given)}: only for files that mmconvert reads, not for those in their own runtime"
+        raise UsageError(what, where=str(path))
 
 
 def _tried(graph: Graph, inputs: Sequence[Mapping[str, Array]] | None, seed: int) -> list[Feed]:
     if inputs is None:
         return feeds.generate(graph, seed=seed)
     return [feeds.fit(graph, feed) for feed in inputs]
-
-
-def _require_apart(source: Path, target: Path) -> None:
-    if source.exists() and target.exists() and source.samefile(target):
-        raise UsageError("source and target are the same file", where=str(target))
-
-
-def _write(
-    module: Module,
-    path: Path,
-    format: Format,
-    report: Report,
-    *,
-    io_layout: IoLayout = "source",
-    **options: Any,
-) -> IoPermutations:
-    """Lowers ``module`` in place and writes it."""
-    if io_layout not in get_args(IoLayout):
-        raise UsageError(f"io_layout is {' or '.join(get_args(IoLayout))}, not {io_layout!r}")
-    emitter = registry.load_module(format.emitter)
-    own = {name: value for name, value in options.items() if value is not None}
-    own = _accepted(emitter.write, own, f"writing {format.title}")
-    require_writable(path, folder=format.folder)
-    moved = lower(
-        module.graph,
-        format,
-        io_layout=io_layout,
-        watch=lambda name, _, outcome: report.passes.append((name, outcome)),
-        **own,
-    )
-    report.operators = emitter.write(module, path, **own)
-    report.size = _size(path)
-    return IoPermutations(*moved)
-
-
-def _size(path: Path) -> int:
-    """The bytes of a file with its weights beside it, or of all files in a folder."""
-    beside = path.with_name(f"{path.name}.data")
-    files = path.rglob("*") if path.is_dir() else [path, *([beside] if beside.is_file() else [])]
-    return sum(f.stat().st_size for f in files)
-
-
-def _accepted(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    if unknown := sorted(set(options) - set(known)):
-        hint = f"its options: {', '.join(known)}" if known else "it has no options"
-        raise UsageError(f"{purpose} has no option {', '.join(unknown)}", hint=hint)
-    return dict(options)
-
-
-def _suspicious_weights(graph: Graph) -> list[str]:
-    """A warning for each weight with NaN or infinite elements: the model is broken, or was not trained."""
-    found = []
-    for value in graph.constants():
-        tensor = value.constant
-        assert tensor is not None
-        if not dtypes.is_float(tensor.dtype) or tensor.dtype.itemsize < 2:
-            continue
-        array = tensor.numpy()
-        with np.errstate(all="ignore"):
-            # The sum is not finite when an element is not; the other way round it may have overflowed.
-            suspicious = not np.isfinite(np.sum(array)) and not np.all(np.isfinite(array))
-        # An infinite scalar is an attribute (the start of a maximum, a mask), not a weight.
-        if suspicious and (tensor.size > 1 or np.any(np.isnan(array))):
-            users = ", ".join(dict.fromkeys(node.place for node in value.users))
-            what = "NaN" if np.any(np.isnan(array)) else "infinite elements"
-            found.append(f"the weight {value.name or 'without a name'} of {users} contains {what}")
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 from mmconvert import registry
@@ -32,7 +33,7 @@ def lower(
         target: the format to write.
         io_layout: whether inputs and outputs keep the source's order of axes or take the target's.
         watch: is told about every pass.
-        **options: the target's own, handed to its constraints (``opset`` for ONNX).
+        **options: the target's own; its constraints are handed those that they ask for (``opset`` for ONNX).
 
     Returns:
         How inputs and outputs were permuted, by name; empty unless ``io_layout`` is "target".
@@ -45,7 +46,10 @@ def lower(
     if layout is None:
         return {}, {}
     constraints = registry.load_module(f"{target.emitter}.constraints")
-    obstacle: Obstacle = functools.partial(constraints.obstacle, **options)
+    asked = inspect.signature(constraints.obstacle).parameters
+    obstacle: Obstacle = functools.partial(
+        constraints.obstacle, **{name: value for name, value in options.items() if name in asked}
+    )
 
     def legal(graph: Graph) -> Outcome:
         return legalize(graph, obstacle, target.title)

@@ -17,6 +17,7 @@ import click
 from mmconvert.cli import console
 from mmconvert.cli.convert import convert
 from mmconvert.cli.demo import demo
+from mmconvert.cli.extract import extract
 from mmconvert.cli.formats import formats
 from mmconvert.cli.inspect import inspect
 from mmconvert.cli.run import run
@@ -24,7 +25,7 @@ from mmconvert.cli.verify import verify
 from mmconvert.errors import InternalError, MMConvertError, UnsupportedError
 from mmconvert.version import VERSION
 
-COMMANDS = {c.name: c for c in (convert, verify, inspect, run, formats, demo) if c.name}
+COMMANDS = {c.name: c for c in (convert, verify, inspect, run, extract, formats, demo) if c.name}
 
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 """Exit codes of a process that a signal ended, as shells give them."""
@@ -59,7 +60,7 @@ def _is_conversion(first: str) -> bool:
 @click.group(
     cls=Commands,
     commands=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 not equivalent, 2 usage, 3 unsupported operator or feature, "
     "4 invalid model, 5 a needed runtime is missing, 6 download failed, 70 a bug.",
 )

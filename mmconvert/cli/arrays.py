@@ -44,6 +44,18 @@ def read_inputs(given: Sequence[str], names: Callable[[], Sequence[str]]) -> dic
     return found
 
 
+def read_array(path: Path) -> Array:
+    """The array in an ``.npy`` file.
+
+    Raises:
+        UsageError: the file cannot be read, or is something else.
+    """
+    loaded = _load(path)
+    if isinstance(loaded, dict):
+        raise UsageError("is an .npz file, and one array is needed", where=str(path))
+    return loaded
+
+
 def write_outputs(path: Path, outputs: Mapping[str, Array]) -> None:
     """Writes arrays to an ``.npz`` file, or the only one to an ``.npy`` file.
 

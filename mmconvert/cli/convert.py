@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmconvert.cli import console
+from mmconvert.cli.options import given, writing
 from mmconvert.errors import NotEquivalentError, UsageError
 
 if TYPE_CHECKING:
@@ -19,39 +20,10 @@ STEPS = 8
 @click.command(short_help="Convert SOURCE into TARGET, and verify the result.")
 @click.argument("source", required=False, type=click.Path())
 @click.argument("target", required=False, type=click.Path())
-@click.option("--to", "-df", "--dstFramework", "to", metavar="FORMAT", help="Target format; else by suffix.")
-@click.option(
-    "--from",
-    "-sf",
-    "--srcFramework",
-    "source_format",
-    metavar="FORMAT",
-    help="Source format; else by content.",
-)
 @click.option("-iw", "--inputWeight", "weights", type=click.Path(), hidden=True)
 @click.option("-om", "--outputModel", "output", type=click.Path(), hidden=True)
-@click.option(
-    "--network",
-    "-in",
-    "--inputNetwork",
-    "network",
-    type=click.Path(),
-    help="Keras: the architecture (JSON) of a file that holds weights only.",
-)
-@click.option("--opset", type=int, help="ONNX: the operator set to write.")
-@click.option(
-    "--io-layout",
-    type=click.Choice(["source", "target"]),
-    default="source",
-    show_default=True,
-    help="Order of axes of inputs and outputs: the source's, or that of the target's operators.",
-)
-@click.option("--no-verify", is_flag=True, help="Write the target and do not run it.")
+@writing
 @click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Verify on these arrays (.npy, .npz).")
-@click.option(
-    "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."
-)
-@click.option("--explain", is_flag=True, help="Show what each pass did, and why it did not.")
 @console.json_option
 def convert(
     source: str | None,
@@ -68,7 +40,7 @@ def convert(
 
     \b
     mmconvert model.keras model.tflite
-    mmconvert model.onnx model.onnx --opset 13
+    mmconvert model.onnx smaller.onnx --opset 13 --fix-dims batch=1,image:2=224
     mmconvert convert -sf keras -iw model.h5 -df onnx -om model.onnx
 
     The last line is in the spelling of MMdnn, whose -sf, -in, -iw, -df and -om are understood.
@@ -82,19 +54,24 @@ def convert(
     from mmconvert.cli import arrays
 
     def names() -> list[str]:
-        network = {} if options["network"] is None else {"network": options["network"]}
-        return [v.name for v in api.load(source, format=options["source_format"], **network).graph.inputs]
+        read = given(**{name: options[name] for name in ("network", "fix", "items")})
+        return [v.name for v in api.load(source, format=options["source_format"], **read).graph.inputs]
 
     with console.progress(STEPS) as progress:
-        given = [arrays.read_inputs(inputs, names)] if inputs else None
-        report = api.convert(source, target, verify=not no_verify, inputs=given, progress=progress, **options)
+        fed = [arrays.read_inputs(inputs, names)] if inputs else None
+        report = api.convert(source, target, verify=not no_verify, inputs=fed, progress=progress, **options)
+    return conclude(report, explain=explain, as_json=as_json)
+
+
+def conclude(report: Report, *, explain: bool, as_json: bool) -> int:
+    """Shows what a conversion did; returns the exit code."""
     if as_json:
         console.print_json(report.to_json())
     else:
         _show(report, explain=explain)
     if report.verdict is None or not report.verdict.was_run or report.passed:
         return 0
-    console.error(f"{target} was written, and does not compute what {source} does")
+    console.error(f"{report.target} was written, and does not compute what {report.source} does")
     return NotEquivalentError.exit_code
 
 

@@ -8,27 +8,47 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmconvert.cli import console
+from mmconvert.cli.options import given, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mmconvert.api import Model
+    from mmconvert.ir.graph import Graph, Value
 
 
 @click.command(short_help="Show the inputs, outputs, size and operators of MODEL.")
 @click.argument("model", type=click.Path())
 @click.option("--ops", is_flag=True, help="Count the operators.")
+@click.option("--values", is_flag=True, help="List every value by its name: where `extract` can cut.")
 @click.option("--text", is_flag=True, help="Print the whole graph in the IR's text form.")
 @click.option("--from", "source_format", metavar="FORMAT", help="Format of MODEL; else by content.")
+@reading
 @console.json_option
-def inspect(model: str, ops: bool, text: bool, source_format: str | None, as_json: bool) -> None:
+def inspect(
+    model: str,
+    ops: bool,
+    values: bool,
+    text: bool,
+    source_format: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Show the inputs, outputs, size and operators of MODEL."""
     from mmconvert import api
 
-    loaded = api.load(model, format=source_format)
+    loaded = api.load(model, format=source_format, **given(**options))
     document = _document(loaded)
+    listed = list(_values(loaded.graph)) if values else []
     if as_json:
-        console.print_json(document | ({"text": str(loaded.graph)} if text else {}))
+        more: dict[str, Any] = {"text": str(loaded.graph)} if text else {}
+        if values:
+            more["values"] = [dict(zip(("name", "operator", "type"), row, strict=True)) for row in listed]
+        console.print_json(document | more)
     elif text:
         click.echo(str(loaded.graph), nl=False)
+    elif values:
+        console.table(["value", "operator", "type"], listed, left=(0, 1, 2))
     else:
         _show(document, ops=ops)
     for message in loaded.warnings:
@@ -49,6 +69,18 @@ def _show(document: dict[str, Any], *, ops: bool) -> None:
     click.echo(f"  {sum(counts.values())} operators")
     for name, count in counts.items() if ops else ():
         click.echo(f"    {count:>5} {name}")
+
+
+def _values(graph: Graph) -> Iterator[list[str]]:
+    """The name, the operator and the type of each value but the constants, inputs first."""
+    from mmconvert.ir.extract import named_values
+
+    names: dict[Value, str] = {}
+    for name, value in reversed(named_values(graph).items()):
+        names.setdefault(value, name)
+    for value in graph.values():
+        if value.constant is None:
+            yield [names[value], value.producer.op.name if value.producer else "input", str(value.type)]
 
 
 def _document(model: Model) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mmconvert.cli import console
+from mmconvert.cli.options import given, reading
 from mmconvert.errors import UsageError
 
 STEPS = 2
@@ -29,6 +31,7 @@ STEPS = 2
 @click.option(
     "--seed", type=click.IntRange(0), help="Run on seeded inputs that fit the model, without --input."
 )
+@reading
 @console.json_option
 def run(
     model: str,
@@ -37,6 +40,7 @@ def run(
     runtime: str | None,
     seed: int | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Run MODEL, in the bundled interpreter or in its own runtime, and print its outputs."""
     import numpy as np
@@ -46,6 +50,7 @@ def run(
     from mmconvert.files import require_writable
     from mmconvert.verification.inputs import generate
 
+    read = given(**options)
     if output is not None:
         require_writable(output)
     if inputs and seed is not None:
@@ -53,14 +58,14 @@ def run(
     with console.progress(STEPS) as progress:
         progress("reading")
         if inputs:
-            fed = arrays.read_inputs(inputs, lambda: api.input_names(model))
+            fed = arrays.read_inputs(inputs, lambda: api.input_names(model, **read))
         elif seed is not None:
-            (fed,) = generate(api.load(model).graph, count=1, seed=seed)
+            (fed,) = generate(api.load(model, **read).graph, count=1, seed=seed)
         else:
             fed = {}
-            _require_no_inputs(model, api.input_names(model))
+            _require_no_inputs(model, api.input_names(model, **read))
         progress("running")
-        results = api.run(model, fed, runtime=runtime)
+        results = api.run(model, fed, runtime=runtime, **read)
     if output is not None:
         arrays.write_outputs(output, results)
     if as_json:

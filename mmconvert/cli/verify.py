@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mmconvert.cli import console
+from mmconvert.cli.options import given, reading
 from mmconvert.errors import MissingDependencyError, NotEquivalentError
 
 STEPS = 9
@@ -19,9 +22,16 @@ STEPS = 9
     "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."
 )
 @click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
+@reading
 @console.json_option
 def verify(
-    source: str, target: str, inputs: tuple[str, ...], seed: int, framework: bool, as_json: bool
+    source: str,
+    target: str,
+    inputs: tuple[str, ...],
+    seed: int,
+    framework: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Tell whether TARGET computes what SOURCE does.
 
@@ -31,12 +41,16 @@ def verify(
     from mmconvert import api
     from mmconvert.cli import arrays
 
+    read = given(**options)
+
     def names() -> list[str]:
-        return api.input_names(source, target)
+        return api.input_names(source, target, **read)
 
     with console.progress(STEPS) as progress:
-        given = [arrays.read_inputs(inputs, names)] if inputs else None
-        verdict = api.verify(source, target, inputs=given, seed=seed, framework=framework, progress=progress)
+        fed = [arrays.read_inputs(inputs, names)] if inputs else None
+        verdict = api.verify(
+            source, target, inputs=fed, seed=seed, framework=framework, progress=progress, **read
+        )
     if as_json:
         console.print_json(verdict.to_json())
     else:

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mmconvert.errors import InvalidModelError
 
@@ -103,8 +103,8 @@ class Dim:
     def __mod__(self, other: Extent) -> Extent:
         return self - floordiv(self, other) * other
 
-    def substitute(self, bindings: Mapping[str, int]) -> Extent:
-        """This extent with the names in ``bindings`` replaced by numbers."""
+    def substitute(self, bindings: Bindings) -> Extent:
+        """This extent with the names and the other atoms in ``bindings`` replaced."""
         total: Extent = 0
         for monomial, coefficient in self.terms:
             product: Extent = coefficient
@@ -128,11 +128,29 @@ class Dim:
 Extent: TypeAlias = int | Dim
 Atom: TypeAlias = str | FloorDiv | Maximum
 Monomial: TypeAlias = tuple[Atom, ...]
+Bindings: TypeAlias = Mapping[Any, Extent]
+"""What stands for a name, or for an atom as a whole."""
 
 
-def substitute(extent: Extent, bindings: Mapping[str, int]) -> Extent:
-    """``extent`` with the names in ``bindings`` replaced."""
+def substitute(extent: Extent, bindings: Bindings) -> Extent:
+    """``extent`` with the names and the other atoms in ``bindings`` replaced."""
     return extent.substitute(bindings) if isinstance(extent, Dim) else extent
+
+
+def solve(extent: Extent, result: Extent, bindings: Bindings) -> tuple[Atom, Extent] | None:
+    """An atom that ``bindings`` leaves open, and what it has to be so that ``extent`` is ``result``.
+
+    Returns:
+        None when no such atom stands alone in ``extent``.
+    """
+    for monomial, coefficient in _terms(extent):
+        if len(monomial) == 1 and abs(coefficient) == 1:
+            (atom,) = monomial
+            names = {atom} if isinstance(atom, str) else symbols(*_parts(atom))
+            if atom not in bindings and not names <= bindings.keys():
+                rest = _canonical([t for t in _terms(extent) if t[0] != monomial])
+                return atom, (result - substitute(rest, bindings)) * coefficient
+    return None
 
 
 def symbols(*extents: Extent) -> frozenset[str]:
@@ -233,9 +251,11 @@ def _parts(atom: FloorDiv | Maximum) -> tuple[Extent, Extent]:
     return (atom.numerator, atom.denominator) if isinstance(atom, FloorDiv) else (atom.left, atom.right)
 
 
-def _substitute_atom(atom: Atom, bindings: Mapping[str, int]) -> Extent:
+def _substitute_atom(atom: Atom, bindings: Bindings) -> Extent:
+    if atom in bindings:
+        return bindings[atom]
     if isinstance(atom, str):
-        return bindings[atom] if atom in bindings else Dim.symbol(atom)
+        return Dim.symbol(atom)
     left, right = (substitute(part, bindings) for part in _parts(atom))
     return floordiv(left, right) if isinstance(atom, FloorDiv) else maximum(left, right)
 

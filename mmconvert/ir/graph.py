@@ -16,7 +16,7 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InferenceError, InternalError
-from mmconvert.ir.dims import Dim, Extent
+from mmconvert.ir.dims import Bindings, Dim, Extent, substitute, symbols
 from mmconvert.ir.op import Arity, Op, operands
 from mmconvert.ir.types import Array, TensorType
 from mmconvert.tensors import Tensor
@@ -410,16 +410,21 @@ def _binders(graph: Graph) -> set[Node[Op]]:
     return needed
 
 
-def mentions(op: Op) -> frozenset[str]:
-    """The names of extents among the attributes of ``op`` and, for control flow, inside its graphs."""
-    return _symbols([getattr(op, f.name) for f in dataclasses.fields(cast(Any, op))])
+def mentions(op: Op, bindings: Bindings | None = None) -> frozenset[str]:
+    """The names of extents among the attributes of ``op`` and, for control flow, inside its graphs.
+
+    Args:
+        op: the operator.
+        bindings: what stands for names and other atoms; those that are replaced do not count.
+    """
+    return _symbols([getattr(op, f.name) for f in dataclasses.fields(cast(Any, op))], bindings or {})
 
 
-def _symbols(value: Any) -> frozenset[str]:
+def _symbols(value: Any, bindings: Bindings) -> frozenset[str]:
     if isinstance(value, Dim):
-        return value.symbols
+        return symbols(substitute(value, bindings))
     if isinstance(value, Graph):
-        return frozenset().union(*(mentions(node.op) for node in value))
+        return frozenset().union(*(mentions(node.op, bindings) for node in value))
     if isinstance(value, tuple | list):
-        return frozenset().union(*map(_symbols, value))
+        return frozenset().union(*(_symbols(v, bindings) for v in value))
     return frozenset()

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import enum
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transf
 import numpy as np
 
 from mmconvert.errors import InternalError
-from mmconvert.ir.dims import Dim
+from mmconvert.ir.dims import Bindings, Dim
 from mmconvert.ir.types import Array, TensorType
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Op(abc.ABC):
         result = self.evaluate(*contents)
         return np.asarray(result, dtype=object) if not isinstance(result, tuple) else None
 
-    def bind(self, bindings: Mapping[str, int]) -> Op:
-        """This operator with the symbolic extents among its attributes replaced by numbers."""
+    def bind(self, bindings: Bindings) -> Op:
+        """This operator with ``bindings`` put into the symbolic extents among its attributes."""
         if not _has_symbols(self):
             return self
         changed = {f.name: _bind(getattr(self, f.name), bindings) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def _mentions(value: Any) -> bool:
     return isinstance(value, Dim) or (isinstance(value, tuple) and any(map(_mentions, value)))
 
 
-def _bind(value: Any, bindings: Mapping[str, int]) -> Any:
+def _bind(value: Any, bindings: Bindings) -> Any:
     if isinstance(value, Dim):
         return value.substitute(bindings)
     return tuple(_bind(v, bindings) for v in value) if isinstance(value, tuple) else value

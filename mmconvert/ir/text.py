@@ -44,6 +44,13 @@ def format_graph(graph: Graph) -> str:
     return Printer().print(graph)
 
 
+def labels(graph: Graph) -> dict[str, Value]:
+    """The values that the text of ``graph`` numbers, by what it calls them: ``%7``."""
+    printer, own = Printer(), set(graph.values())
+    printer.print(graph)
+    return {label: v for v, label in printer.labels.items() if label.startswith("%") and v in own}
+
+
 def parse_graph(text: str, weights: Weights | None = None) -> Graph:
     """Reads what ``format_graph`` writes.
 
@@ -72,11 +79,12 @@ class Printer:
 
     Attributes:
         weights: the constants that were not written out, by label.
+        labels: what each value is called.
     """
 
     def __init__(self) -> None:
         self.weights: dict[str, Tensor] = {}
-        self._labels: dict[Value, str] = {}
+        self.labels: dict[Value, str] = {}
         self._pending: list[tuple[str, Graph]] = []
         self._count = 0
 
@@ -90,8 +98,8 @@ class Printer:
 
     def _block(self, title: str, graph: Graph) -> Iterator[str]:
         for value in graph.inputs:
-            self._labels[value] = _identifier(value.name)
-        inputs = ", ".join(f"{self._labels[v]}: {v.type}" for v in graph.inputs)
+            self.labels[value] = _identifier(value.name)
+        inputs = ", ".join(f"{self.labels[v]}: {v.type}" for v in graph.inputs)
         names = zip(graph.output_names, graph.outputs, strict=True)
         outputs = ", ".join(f"{_identifier(n)}: {v.type}" for n, v in names)
         yield f"graph {title}({inputs}) -> ({outputs})"
@@ -99,15 +107,15 @@ class Printer:
             yield from self._constants(node)
             yield f"  {self._node(node)}"
         yield from self._constants(graph.result)
-        yield f"  return {', '.join(self._labels[v] for v in graph.outputs)}".rstrip()
+        yield f"  return {', '.join(self.labels[v] for v in graph.outputs)}".rstrip()
 
     def _constants(self, node: Node[Op]) -> Iterator[str]:
         for value in node.inputs:
-            if value is None or value.constant is None or value in self._labels:
+            if value is None or value.constant is None or value in self.labels:
                 continue
             tensor = value.constant
             inline = tensor.size <= INLINE
-            label = self._labels[value] = f"%{'c' if inline else 'w'}{self._next()}"
+            label = self.labels[value] = f"%{'c' if inline else 'w'}{self._next()}"
             if not inline:
                 self.weights[label[1:]] = tensor
             body = literals.format_array(tensor.numpy()) if inline else "weight"
@@ -115,10 +123,10 @@ class Printer:
             yield f"  {label}: {value.type} = {body}{name}"
 
     def _node(self, node: Node[Op]) -> str:
-        inputs = ", ".join("-" if v is None else self._labels[v] for v in node.inputs)
+        inputs = ", ".join("-" if v is None else self.labels[v] for v in node.inputs)
         for value in node.outputs:
-            self._labels[value] = f"%{self._next()}"
-        outputs = ", ".join(self._labels[v] for v in node.outputs)
+            self.labels[value] = f"%{self._next()}"
+        outputs = ", ".join(self.labels[v] for v in node.outputs)
         attributes = format_attributes(node.op, self._subgraph)
         text = f"{outputs} = {node.op.name}({inputs}) {attributes}".rstrip()
         return f"{text}  # {_comment(node)}".rstrip()

@@ -17,7 +17,7 @@ from mmconvert.ir import ops
 from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.dims import Dim, Extent, substitute, symbols
 from mmconvert.ir.graph import Graph, Node, Value
-from mmconvert.ir.op import ControlOp, Op
+from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, TensorType
 
 TYPICAL_EXTENTS = (32, 48, 64, 96, 128, 160, 224, 256, 320, 384, 512, 640, 16, 8)
@@ -140,8 +140,7 @@ def _bind(graph: Graph, extents: Mapping[str, int]) -> None:
     Raises:
         InferenceError: the operators do not fit together.
     """
-    # The types inside sub-graphs are not bound by a copy, so they would not fit whatever the extents.
-    if extents and not any(isinstance(node.op, ControlOp) for node in graph):
+    if extents:
         copy_graph(graph, extents)
 
 

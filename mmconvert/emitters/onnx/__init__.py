@@ -6,7 +6,6 @@ to, and has the layout ``TARGET_LAYOUT``, which ``passes.layout`` sees to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from mmconvert.ir.model import Module
@@ -28,8 +27,7 @@ def write(
     *,
     opset: int = DEFAULT_OPSET,
     ir_version: int | None = None,
-    rename: Mapping[str, str] | None = None,
-    fix_dims: Mapping[str, int] | None = None,
+    external_data: bool = False,
 ) -> int:
     """Writes a model, atomically; the same model gives the same bytes.
 
@@ -40,20 +38,17 @@ def write(
         path: the file to write.
         opset: the version of the ONNX operators, from 13 to the newest of the installed onnx package.
         ir_version: the version of the file format; without it, the oldest that may carry ``opset``.
-        rename: new names of inputs and outputs, by the old ones.
-        fix_dims: numbers for symbolic extents, by name.
+        external_data: whether the weights go beside the file whatever its size, small ones excepted.
 
     Returns:
         How many operators the file has.
 
     Raises:
-        UsageError: the opset or the IR version cannot be written, a name is unknown, or the file cannot be
-            written.
+        UsageError: the opset or the IR version cannot be written, or the file cannot be written.
         UnsupportedError: operators are not expressible at this opset; all of them are listed.
         InvalidModelError: a weight could not be loaded.
     """
-    from mmconvert.emitters.onnx import model  # protobuf is loaded when it is needed
+    from mmconvert.emitters.onnx import model, wire  # protobuf is loaded when it is needed
 
-    return model.write(
-        module, path, opset=opset, ir_version=ir_version, rename=rename or {}, fix_dims=fix_dims or {}
-    )
+    limit = 0 if external_data else wire.LIMIT
+    return model.write(module, path, opset=opset, ir_version=ir_version, limit=limit)

@@ -8,7 +8,8 @@ a length, the bytes. All lengths follow from the types of the weights, so nothin
                                              | tag 5, length | TensorProto without data | tag 9 ... | bytes
                                              | ...
 
-A file above the limit of protobuf (2 GB) gets its large weights beside it, in ``<name>.data``.
+A file above a limit, which is at most that of protobuf (2 GB), gets its large weights beside it, in
+``<name>.data``.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ def write(model: ModelProto, weights: list[Weight], path: Path, *, limit: int = 
             return
         beside = path.with_name(f"{path.name}.data")
         parts = _place(weights, beside.name)
-        with atomic_write(beside) as data:
-            _write_external(data, parts)
+        if any(isinstance(part, _External) for part in parts):
+            with atomic_write(beside) as data:
+                _write_external(data, parts)
         envelope = _Envelope(model, sum(p.size for p in parts))
         envelope.write(file)
         for outside in parts:

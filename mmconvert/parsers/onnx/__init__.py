@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmconvert.errors import InvalidModelError
 from mmconvert.ir.model import Module
 from mmconvert.parsers.onnx import sniffing
-from mmconvert.tensors import Array
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -17,14 +17,14 @@ def sniff(path: Path, head: bytes) -> bool:
 
 
 def load(
-    path: Path, *, fix: Mapping[str, Array] | None = None, items: Mapping[str, int] | None = None
+    path: Path, *, fix: Mapping[str, Any] | None = None, items: Mapping[str, int] | None = None
 ) -> Module:
     """Reads an ONNX model.
 
     Args:
         path: the file; external data is looked for in its folder, and nowhere else.
         fix: inputs that become constants, with their values: axes, sizes and flags that decide what the
-            graph is (``{"axes": np.array([1])}``).
+            graph is (``{"axes": [1], "training": False}``).
         items: how many tensors an input of sequence or optional type stands for. They become inputs of their
             own, ``x_0``, ``x_1``, ...
 

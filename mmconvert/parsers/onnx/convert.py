@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError, merge_problems
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Value, prune
@@ -30,7 +33,7 @@ class Converter:
         self,
         file: ModelFile,
         rules: Rules[str],
-        fix: Mapping[str, Array] | None = None,
+        fix: Mapping[str, Any] | None = None,
         items: Mapping[str, int] | None = None,
     ) -> None:
         self.file, self.fix, self.items = file, dict(fix or {}), dict(items or {})
@@ -108,7 +111,8 @@ class Converter:
     def _inputs(self, proto: GraphProto) -> None:
         values = self.context.values
         if unknown := sorted({*self.fix, *self.items} - {info.name for info in proto.input}):
-            raise UsageError(f"the model has no input called {', '.join(unknown)}")
+            known = ", ".join(info.name for info in proto.input)
+            raise UsageError(f"the model has no input called {', '.join(unknown)}", hint=f"it has {known}")
         for name, tensor in self.file.initializers.items():
             values[name] = self.graph.constant(tensor, name)
         for info in proto.input:
@@ -145,9 +149,24 @@ class Converter:
 
     def _fixed(self, info: ValueInfoProto) -> Value:
         """An input that is a constant from now on."""
-        array, type = np.ascontiguousarray(self.fix[info.name]), input_type(info, self.context.symbols)
-        array = array.reshape(np.shape(self.fix[info.name]))
+        type = input_type(info, self.context.symbols)
+        array = _as(type.dtype, self.fix[info.name])
         fits = array.ndim == type.rank and array.dtype == type.dtype
         if not fits or any(isinstance(e, int) and e != array.shape[i] for i, e in enumerate(type.shape)):
             raise UsageError(f"the input {info.name!r} is {type}, not {array.dtype} {list(array.shape)}")
         return self.graph.constant(Tensor.of(array), info.name)
+
+
+def _as(dtype: DType, given: Any) -> Array:
+    """An array as it is; a number of Python's, or a list of them, in ``dtype`` where that changes none."""
+    try:
+        array = np.asarray(given)
+    except ValueError:  # lists of different lengths
+        return np.empty((), object)
+    if isinstance(given, np.ndarray | np.generic) or array.dtype.kind not in "biuf":
+        return array.copy(order="C")
+    if (array.dtype == dtypes.BOOL) != (dtype == dtypes.BOOL):
+        return array
+    with np.errstate(all="ignore"):
+        converted = array.astype(dtype)
+    return converted if dtypes.is_float(dtype) or np.array_equal(converted, array) else array

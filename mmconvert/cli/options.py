@@ -1,0 +1,171 @@
+"""Options that several commands have, and how NAME=VALUE is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mmconvert.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def pairs(option: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """``["a=1,b=2", "c=3"]`` as names and values; a name may have ``=`` and ``,`` in it, a value may not.
+
+    Raises:
+        UsageError: there is no ``=``, or a name stands twice; ``option`` says where.
+    """
+    seen = set()
+    for text in texts:
+        pending = ""
+        for piece in text.split(","):
+            name, equals, value = (pending + piece).rpartition("=")
+            if not equals:
+                pending += piece + ","
+                continue
+            if not name or not value:
+                raise UsageError(f"{option} takes NAME=VALUE, not {pending + piece!r}")
+            if name in seen:
+                raise UsageError(f"{option} has {name!r} twice")
+            seen.add(name)
+            yield name, value
+            pending = ""
+        if pending:
+            raise UsageError(f"{option} takes NAME=VALUE, not {text!r}")
+
+
+def _names(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
+    return dict(pairs(option.opts[0], texts)) or None
+
+
+def _numbers(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, int] | None:
+    found = dict(pairs(option.opts[0], texts))
+    if wrong := next((f"{name}={value}" for name, value in found.items() if not value.isdecimal()), None):
+        raise UsageError(f"{option.opts[0]} takes NAME=NUMBER, not {wrong!r}")
+    return {name: int(value) for name, value in found.items()} or None
+
+
+def _values(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--fix takes NAME=VALUE, not {text!r}")
+        if name in found:
+            raise UsageError(f"--fix has {name!r} twice")
+        found[name] = _value(value)
+    return found or None
+
+
+def _value(text: str) -> Any:
+    """A number, ``true``, a list of them as in JSON, or what an ``.npy`` file holds."""
+    if text.endswith(".npy"):
+        from mmconvert.cli.arrays import read_array
+
+        return read_array(Path(text))
+    try:
+        return json.loads(text.lower())
+    except (ValueError, RecursionError) as error:
+        hint = "it takes numbers, true and false, lists of them ([1,2]) and .npy files"
+        raise UsageError(f"--fix does not understand the value {text!r}", hint=hint) from error
+
+
+_READING = (
+    click.option(
+        "--network",
+        "-in",
+        "--inputNetwork",
+        "network",
+        type=click.Path(),
+        help="Keras: the architecture (JSON) of a file that holds weights only.",
+    ),
+    click.option(
+        "--fix",
+        multiple=True,
+        metavar="INPUT=VALUE",
+        callback=_values,
+        help="ONNX: make an input a constant (k=3, training=false, axes=[0,1], m=m.npy). Not for extents.",
+    ),
+    click.option(
+        "--items",
+        multiple=True,
+        metavar="INPUT=COUNT",
+        callback=_numbers,
+        help="ONNX: how many tensors an input of sequence or optional type holds.",
+    ),
+)
+
+_WRITING = (
+    click.option(
+        "--to", "-df", "--dstFramework", "to", metavar="FORMAT", help="Target format; else by suffix."
+    ),
+    click.option(
+        "--from",
+        "-sf",
+        "--srcFramework",
+        "source_format",
+        metavar="FORMAT",
+        help="Source format; else by content.",
+    ),
+    *_READING,
+    click.option(
+        "--fix-dims",
+        multiple=True,
+        metavar="DIM=N,...",
+        callback=_numbers,
+        help="Numbers for open extents of inputs, by name (batch=1) or input and axis (image:0=1).",
+    ),
+    click.option(
+        "--rename",
+        multiple=True,
+        metavar="OLD=NEW,...",
+        callback=_names,
+        help="Other names for inputs and outputs.",
+    ),
+    click.option("--opset", type=int, help="ONNX: the operator set to write."),
+    click.option("--ir-version", type=int, help="ONNX: the version of the file format to write."),
+    click.option(
+        "--external-data",
+        is_flag=True,
+        default=None,
+        help="ONNX: weights beside the file (TARGET.data), also below 2 GB.",
+    ),
+    click.option(
+        "--io-layout",
+        type=click.Choice(["source", "target"]),
+        default="source",
+        show_default=True,
+        help="Order of axes of inputs and outputs: the source's, or that of the target's operators.",
+    ),
+    click.option("--no-verify", is_flag=True, help="Write the target and do not run it."),
+    click.option(
+        "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."
+    ),
+    click.option("--explain", is_flag=True, help="Show what each pass did, and why it did not."),
+)
+
+
+def reading(command: F) -> F:
+    """The options of a command that reads a model: ``network``, ``fix`` and ``items``."""
+    return _all(_READING, command)
+
+
+def writing(command: F) -> F:
+    """The options of a command that writes a model, those for reading the source included."""
+    return _all(_WRITING, command)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _all(options: Sequence[Callable[[F], F]], command: F) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,232 @@
+"""One conversion: from a model in memory to a file, and a verdict on it."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from mmconvert import dtypes, registry
+from mmconvert.errors import InvalidModelError, UsageError
+from mmconvert.files import require_writable
+from mmconvert.ir.copy import copy_module
+from mmconvert.ir.ends import fix_dims, rename_ends
+from mmconvert.ir.graph import Graph
+from mmconvert.ir.model import Module
+from mmconvert.ir.types import Array
+from mmconvert.lowering import lower
+from mmconvert.passes.layout.assign import IoLayout
+from mmconvert.passes.outcome import Outcome
+from mmconvert.registry import Format
+from mmconvert.verification import inputs as feeds
+from mmconvert.verification import sides
+from mmconvert.verification.compare import K
+from mmconvert.verification.inputs import Feed
+from mmconvert.verification.judge import Progress, Reference, judge, observe
+from mmconvert.verification.sides import IoPermutations, Side
+from mmconvert.verification.verdict import Verdict
+
+
+@dataclass(slots=True)
+class Report:
+    """What a conversion did.
+
+    Attributes:
+        source, target: the two paths.
+        format: the target's format.
+        size: bytes of the written file (of all its parts).
+        operators: how many operators the written graph has.
+        seconds: time spent reading, converting and verifying, by stage.
+        passes: what each pass did, in order.
+        warnings: what the user should know.
+        verdict: the verification; None when it was not asked for.
+    """
+
+    source: str
+    target: str
+    format: str
+    size: int = 0
+    operators: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    passes: list[tuple[str, Outcome]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True when the target was verified and is equivalent."""
+        return self.verdict is not None and self.verdict.passed
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "format": self.format,
+            "size": self.size,
+            "operators": self.operators,
+            "seconds": self.seconds,
+            "passes": [{"name": name, "done": o.done, "declined": o.declined} for name, o in self.passes],
+            "warnings": self.warnings,
+            "verdict": None if self.verdict is None else self.verdict.to_json(),
+        }
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the time that the block takes to that of ``stage``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write, and how to verify it.
+
+    Attributes:
+        path, format: where to, and what.
+        options: ``io_layout``, and the emitter's own.
+        fix_dims: numbers for extents of the inputs, by their names; see ``ir.ends.fix_dims``.
+        rename: other names of inputs and outputs.
+        verify: whether to run source and target.
+        inputs: what to compare them on, under the source's names; seeded inputs where there are none.
+        seed: for generated inputs.
+        k: how many times the source's own float32 error the target may have.
+    """
+
+    path: Path
+    format: Format
+    options: Mapping[str, Any]
+    fix_dims: Mapping[str, int] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    verify: bool = False
+    inputs: Sequence[Mapping[str, Array]] | None = None
+    seed: int = 0
+    k: float = K
+
+    def __post_init__(self) -> None:
+        """Refuses what can be refused before a model is read.
+
+        Raises:
+            UsageError: the path cannot be written, or the format has no such option.
+        """
+        layout = self.options.get("io_layout", "source")
+        if layout not in get_args(IoLayout):
+            raise UsageError(f"io_layout is {' or '.join(get_args(IoLayout))}, not {layout!r}")
+        emitter = registry.load_module(self.format.emitter)
+        require_options(emitter.write, self._own(), f"writing {self.format.title}")
+        require_writable(self.path, folder=self.format.folder)
+
+    def carry_out(self, module: Module, report: Report, progress: Progress = lambda _: None) -> None:
+        """Writes and verifies ``module``, which stays as it is.
+
+        The source is run before the target is written, so that nothing is written for a source that cannot
+        run. It is run as it is: fixed extents are a matter of the inputs and of the target.
+        """
+        written = Module(self._ends(fix_dims(module.graph, self.fix_dims)), module.metadata, module.warnings)
+        reference = None
+        if self.verify:
+            with report.timed("verify"):
+                reference = observe(self._ends(module.graph), self._feeds(written.graph), progress=progress)
+        progress("converting")
+        with report.timed("convert"):
+            permutations = self._write(copy_module(written), report)
+        if reference is not None:
+            with report.timed("verify"):
+                report.verdict = self._judge(reference, permutations, progress)
+
+    def _own(self) -> dict[str, Any]:
+        """The emitter's options."""
+        return {n: v for n, v in self.options.items() if n != "io_layout" and v is not None}
+
+    def _ends(self, graph: Graph) -> Graph:
+        return rename_ends(graph, self.rename)
+
+    def _feeds(self, graph: Graph) -> list[Feed]:
+        if self.inputs is None:
+            return feeds.generate(graph, seed=self.seed)
+        named = [{self.rename.get(name, name): array for name, array in feed.items()} for feed in self.inputs]
+        return [feeds.fit(graph, feed) for feed in named]
+
+    def _write(self, module: Module, report: Report) -> IoPermutations:
+        """Lowers ``module`` in place and writes it."""
+        beside = self.path.with_name(f"{self.path.name}.data")
+        before, own = _stamp(beside), self._own()
+        moved = lower(
+            module.graph,
+            self.format,
+            io_layout=self.options.get("io_layout", "source"),
+            watch=lambda name, _, outcome: report.passes.append((name, outcome)),
+            **own,
+        )
+        report.operators = registry.load_module(self.format.emitter).write(module, self.path, **own)
+        report.size = _size(self.path) + (_size(beside) if _stamp(beside) != before else 0)
+        return IoPermutations(*moved)
+
+    def _judge(self, reference: Reference, permutations: IoPermutations, progress: Progress) -> Verdict:
+        """The verdict on the file that was just written. A runtime that refuses it says that it is wrong."""
+        side: Side | None
+        try:
+            side, notes = sides.best(self.path, self.format, permutations)
+        except InvalidModelError as error:
+            return Verdict("executed", failure=str(error))
+        if side is None:
+            return Verdict("not executed", notes=notes)
+        verdict = judge(reference, side, k=self.k, progress=progress)
+        verdict.notes[:0] = notes
+        return verdict
+
+
+def require_options(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> None:
+    """Makes sure that ``function`` has all ``options``, as keyword-only parameters.
+
+    Raises:
+        UsageError: it has not; ``purpose`` says what it does.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    if unknown := sorted(set(options) - set(known)):
+        hint = f"its options: {', '.join(known)}" if known else "it has no options"
+        raise UsageError(f"{purpose} has no option {', '.join(unknown)}", hint=hint)
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    return sum(f.stat().st_size for f in (path.rglob("*") if path.is_dir() else [path]))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Tells a file from the one that is written in its place; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def suspicious_weights(graph: Graph) -> list[str]:
+    """A warning for each weight with NaN or infinite elements: the model is broken, or was not trained."""
+    found = []
+    for value in graph.constants():
+        tensor = value.constant
+        assert tensor is not None
+        if not dtypes.is_float(tensor.dtype) or tensor.dtype.itemsize < 2:
+            continue
+        array = tensor.numpy()
+        with np.errstate(all="ignore"):
+            # The sum is not finite when an element is not; the other way round it may have overflowed.
+            suspicious = not np.isfinite(np.sum(array)) and not np.all(np.isfinite(array))
+        # An infinite scalar is an attribute (the start of a maximum, a mask), not a weight.
+        if suspicious and (tensor.size > 1 or np.any(np.isnan(array))):
+            users = ", ".join(dict.fromkeys(node.place for node in value.users))
+            what = "NaN" if np.any(np.isnan(array)) else "infinite elements"
+            found.append(f"the weight {value.name or 'without a name'} of {users} contains {what}")
+    return found

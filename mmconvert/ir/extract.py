@@ -1,0 +1,181 @@
+"""Cuts a part out of a graph, between named values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmconvert.errors import InferenceError, UsageError
+from mmconvert.ir.copy import Copier
+from mmconvert.ir.dims import Dim, Extent, solve, substitute, symbols
+from mmconvert.ir.graph import Graph, Node, Value, mentions
+from mmconvert.ir.op import Op
+from mmconvert.ir.text import labels
+from mmconvert.ir.types import TensorType
+
+
+def extract(graph: Graph, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None) -> Graph:
+    """The part of ``graph`` that computes ``outputs`` from ``inputs``; weights are shared.
+
+    Any value can be an input, and its type is then that of the input. Extents that were computed from inputs
+    which are gone get names of their own, ``<input>_<axis>``.
+
+    Args:
+        graph: what to cut; it stays as it is.
+        inputs: names of values; by default the inputs of the graph that the outputs depend on.
+        outputs: names of values; by default the outputs of the graph.
+
+    Raises:
+        UsageError: there is no such value, an input is missing or not needed, or an operator needs an extent
+            that the inputs do not tell.
+    """
+    results = _resolved(graph, graph.output_names if outputs is None else outputs, "output")
+    given = {v: name for name, v in _resolved(graph, inputs, "input").items()} if inputs is not None else {}
+    taken = _Inputs(graph, given)
+    nodes, reached = _reach(graph, list(results.values()), taken)
+    missing = [v for v in graph.inputs if v in reached and v not in given]
+    if inputs is None:
+        taken = _Inputs(graph, {v: v.name for v in missing})
+    elif missing:
+        raise _incomplete(missing, reached, given)
+    elif unused := [name for value, name in given.items() if value not in reached]:
+        raise UsageError(f"the outputs do not depend on {', '.join(unused)}", hint="leave it out")
+    return _cut(graph, taken, nodes, results)
+
+
+def named_values(graph: Graph) -> dict[str, Value]:
+    """Every value by the names that it goes by.
+
+    A name belongs to an input before an output of the graph, to these before an inner value, and to all of
+    these before a node or a layer, whose name stands for the last value that it makes. ``%7`` is the value
+    that the text form calls so.
+    """
+    layers = {
+        name: node.outputs[-1]
+        for node in graph
+        for name in (node.name, node.origin.name)
+        if name and node.outputs
+    }
+    inner = {v.name: v for v in reversed([*graph.values()])}
+    ends = dict(zip(graph.output_names, graph.outputs, strict=True)) | {v.name: v for v in graph.inputs}
+    found = labels(graph) | layers | inner | ends
+    found.pop("", None)
+    return found
+
+
+class _Inputs:
+    """The inputs of the part, their types, and what becomes of the extents that they do not tell."""
+
+    def __init__(self, graph: Graph, names: Mapping[Value, str]) -> None:
+        self.names = names
+        told = {e.name for v in names for e in v.type.shape if isinstance(e, Dim) and e.name}
+        # What the inputs tell stands for itself; ``solve`` then looks for what is left.
+        self.bindings: dict[Any, Extent] = {name: Dim.symbol(name) for name in told}
+        self._known = set(told)
+        self._wholes: dict[Extent, Dim] = {}
+        self._taken = set(symbols(*(e for v in graph.values() for e in v.type.shape)))
+        own = set(graph.inputs)
+        self.types = {v: v.type if v in own else self._type(v, name) for v, name in names.items()}
+
+    def _type(self, value: Value, name: str) -> TensorType:
+        shape = [self._extent(e, f"{name}_{axis}") for axis, e in enumerate(value.type.shape)]
+        return value.type.with_shape(tuple(shape))
+
+    def _extent(self, extent: Extent, name: str) -> Extent:
+        now = substitute(extent, self.bindings)
+        if symbols(now) <= self._known:
+            return now
+        if extent not in self._wholes:
+            fresh = self._wholes[extent] = self._fresh(name)
+            self._known |= fresh.symbols
+            if found := solve(extent, fresh, self.bindings):
+                self.bindings[found[0]] = found[1]
+        return self._wholes[extent]
+
+    def _fresh(self, text: str) -> Dim:
+        base = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "extent"
+        base = f"_{base}" if base[0].isdigit() else base
+        name, number = base, 2
+        while name in self._taken:
+            name, number = f"{base}_{number}", number + 1
+        self._taken.add(name)
+        return Dim.symbol(name)
+
+
+def _resolved(graph: Graph, names: Sequence[str], what: str) -> dict[str, Value]:
+    """The values called so, by the names that they will have."""
+    values = named_values(graph)
+    if unknown := [name for name in names if name not in values]:
+        close = dict.fromkeys(c for name in unknown for c in difflib.get_close_matches(name, values, 3))
+        guess = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        hint = f"{guess}`mmconvert inspect MODEL --values` lists them all"
+        raise UsageError(f"the model has no value called {', '.join(map(repr, unknown))}", hint=hint)
+    found = {f"value_{name[1:]}" if name.startswith("%") else name: values[name] for name in names}
+    if not found:
+        raise UsageError(f"a part of a model needs an {what}")
+    if len(found) < len(names) or (what == "input" and len(set(found.values())) < len(names)):
+        raise UsageError(f"an {what} is named twice: {', '.join(names)}")
+    return found
+
+
+def _reach(graph: Graph, results: Sequence[Value], taken: _Inputs) -> tuple[set[Node[Op]], dict[Value, str]]:
+    """What the results need: nodes, and the values that these begin with, each with what needs it."""
+    nodes: set[Node[Op]] = set()
+    reached: dict[Value, str] = {}
+    sources = _sources(graph)
+    told = {name for type in taken.types.values() for name in symbols(*type.shape)}
+    wanted = [(value, "is an output") for value in results]
+    while wanted:
+        value, reason = wanted.pop()
+        node = value.producer
+        if value in taken.names or node is None:
+            reached.setdefault(value, reason)
+        elif node not in nodes:
+            nodes.add(node)
+            wanted += [(v, f"is read by {node.place}") for v in node.inputs if v is not None]
+            for name in sorted(mentions(node.op, taken.bindings) - told):
+                told.add(name)  # by what is wanted now
+                if name in sources and sources[name].producer is not node:
+                    wanted.append((sources[name], f"tells the extent {name} to {node.place}"))
+    return nodes, reached
+
+
+def _sources(graph: Graph) -> dict[str, Value]:
+    """The input, or else the result of a node, that tells each extent."""
+    found: dict[str, Value] = {}
+    for value in (*graph.inputs, *(v for node in graph for v in node.outputs)):
+        named = getattr(value.producer.op, "names", ()) if value.producer else ()
+        for extent in (*value.type.shape, *named):
+            if isinstance(extent, Dim) and extent.name is not None:
+                found.setdefault(extent.name, value)
+    return found
+
+
+def _incomplete(
+    missing: Sequence[Value], reached: Mapping[Value, str], given: Mapping[Value, str]
+) -> UsageError:
+    what = "; ".join(f"{v.name} {reached[v]}" for v in missing)
+    together = ",".join([*given.values(), *(v.name for v in missing)])
+    return UsageError(
+        f"the outputs depend on more than these inputs: {what}",
+        hint=f"take them too (--inputs {together}) or cut elsewhere; an extent can be fixed with --fix-dims",
+    )
+
+
+def _cut(graph: Graph, taken: _Inputs, nodes: set[Node[Op]], results: Mapping[str, Value]) -> Graph:
+    copier = Copier(graph.name, taken.bindings)
+    for value, name in taken.names.items():
+        copier.take(value, name, taken.types[value])
+    try:
+        for node in graph:
+            if node in nodes:
+                copier.add(node)
+    except InferenceError as error:
+        hint = "cut elsewhere, or give numbers to the extents (--fix-dims)"
+        raise UsageError(
+            f"the model cannot be cut here: {error.message}", where=error.where, hint=hint
+        ) from error
+    copier.graph.set_outputs([copier.find(v) for v in results.values()], list(results))
+    return copier.graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmconvert.errors import InferenceError, UsageError
@@ -34,7 +34,7 @@ def extract(graph: Graph, inputs: Sequence[str] | None = None, outputs: Sequence
     results = _resolved(graph, graph.output_names if outputs is None else outputs, "output")
     given = {v: name for name, v in _resolved(graph, inputs, "input").items()} if inputs is not None else {}
     taken = _Inputs(graph, given)
-    nodes, reached = _reach(graph, list(results.values()), taken)
+    nodes, reached = _reach(graph, results.values(), taken)
     missing = [v for v in graph.inputs if v in reached and v not in given]
     if inputs is None:
         taken = _Inputs(graph, {v: v.name for v in missing})
@@ -66,22 +66,29 @@ def named_values(graph: Graph) -> dict[str, Value]:
 
 
 class _Inputs:
-    """The inputs of the part, their types, and what becomes of the extents that they do not tell."""
+    """The inputs of the part, their types, and what becomes of the extents that they do not tell.
+
+    Attributes:
+        names, types: of each value that is an input.
+        bindings: what stands for the extents of the graph. What the inputs tell stands for itself, so that
+            ``solve`` looks for what is left.
+    """
 
     def __init__(self, graph: Graph, names: Mapping[Value, str]) -> None:
         self.names = names
-        told = {e.name for v in names for e in v.type.shape if isinstance(e, Dim) and e.name}
-        # What the inputs tell stands for itself; ``solve`` then looks for what is left.
-        self.bindings: dict[Any, Extent] = {name: Dim.symbol(name) for name in told}
-        self._known = set(told)
+        self.types: dict[Value, TensorType] = {}
+        self.bindings: dict[Any, Extent] = {}
+        self._known: set[str] = set()
         self._wholes: dict[Extent, Dim] = {}
         self._taken = set(symbols(*(e for v in graph.values() for e in v.type.shape)))
-        own = set(graph.inputs)
-        self.types = {v: v.type if v in own else self._type(v, name) for v, name in names.items()}
-
-    def _type(self, value: Value, name: str) -> TensorType:
-        shape = [self._extent(e, f"{name}_{axis}") for axis, e in enumerate(value.type.shape)]
-        return value.type.with_shape(tuple(shape))
+        # In order: a run learns extents from one input after the other.
+        for value, name in names.items():
+            for symbol in _names(value.type):
+                if symbol not in self.bindings:
+                    self.bindings[symbol] = Dim.symbol(symbol)
+                    self._known.add(symbol)
+            shape = [self._extent(e, f"{name}_{axis}") for axis, e in enumerate(value.type.shape)]
+            self.types[value] = value.type.with_shape(tuple(shape))
 
     def _extent(self, extent: Extent, name: str) -> Extent:
         now = substitute(extent, self.bindings)
@@ -120,37 +127,55 @@ def _resolved(graph: Graph, names: Sequence[str], what: str) -> dict[str, Value]
     return found
 
 
-def _reach(graph: Graph, results: Sequence[Value], taken: _Inputs) -> tuple[set[Node[Op]], dict[Value, str]]:
+def _reach(graph: Graph, results: Iterable[Value], taken: _Inputs) -> tuple[set[Node[Op]], dict[Value, str]]:
     """What the results need: nodes, and the values that these begin with, each with what needs it."""
-    nodes: set[Node[Op]] = set()
+    nodes: dict[Node[Op], None] = {}
     reached: dict[Value, str] = {}
-    sources = _sources(graph)
-    told = {name for type in taken.types.values() for name in symbols(*type.shape)}
+    told: set[str] = set()
+    tellers = _tellers(graph, taken)
     wanted = [(value, "is an output") for value in results]
     while wanted:
-        value, reason = wanted.pop()
-        node = value.producer
-        if value in taken.names or node is None:
-            reached.setdefault(value, reason)
-        elif node not in nodes:
-            nodes.add(node)
-            wanted += [(v, f"is read by {node.place}") for v in node.inputs if v is not None]
+        for value, reason in _walk(wanted):
+            node = value.producer
+            if value in taken.names or node is None:
+                reached.setdefault(value, reason)
+                told.update(_names(taken.types.get(value, value.type)))
+            elif node not in nodes:
+                nodes[node] = None
+                # What an operator is told itself, as Expand is, is no news in the type of its result.
+                told.update(name for v in node.outputs for name in _told(v) if tellers[name] is v)
+                wanted += [(v, f"is read by {node.place}") for v in node.inputs if v is not None]
+        for node in nodes:
             for name in sorted(mentions(node.op, taken.bindings) - told):
-                told.add(name)  # by what is wanted now
-                if name in sources and sources[name].producer is not node:
-                    wanted.append((sources[name], f"tells the extent {name} to {node.place}"))
-    return nodes, reached
+                if name in tellers:
+                    told.add(name)
+                    wanted.append((tellers[name], f"tells the extent {name} to {node.place}"))
+    return {*nodes}, reached
 
 
-def _sources(graph: Graph) -> dict[str, Value]:
-    """The input, or else the result of a node, that tells each extent."""
-    found: dict[str, Value] = {}
+def _walk(stack: list[tuple[Value, str]]) -> Iterator[tuple[Value, str]]:
+    """What is on the stack, and what is put on it meanwhile, until it is empty."""
+    while stack:
+        yield stack.pop()
+
+
+def _tellers(graph: Graph, taken: _Inputs) -> dict[str, Value]:
+    """Where each extent can be read: from an input of the part, else of the graph, else from a result."""
+    found = {name: value for value, type in reversed(taken.types.items()) for name in _names(type)}
     for value in (*graph.inputs, *(v for node in graph for v in node.outputs)):
-        named = getattr(value.producer.op, "names", ()) if value.producer else ()
-        for extent in (*value.type.shape, *named):
-            if isinstance(extent, Dim) and extent.name is not None:
-                found.setdefault(extent.name, value)
+        for name in _told(value):
+            found.setdefault(name, value)
     return found
+
+
+def _told(value: Value) -> list[str]:
+    """The extents that are known once ``value`` is."""
+    named = getattr(value.producer.op, "names", ()) if value.producer else ()
+    return [*_names(value.type), *(e.name for e in named if isinstance(e, Dim) and e.name)]
+
+
+def _names(type: TensorType) -> list[str]:
+    return [e.name for e in type.shape if isinstance(e, Dim) and e.name]
 
 
 def _incomplete(

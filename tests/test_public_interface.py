@@ -16,7 +16,18 @@ from mmconvert import api, errors
 from mmconvert.errors import UnsupportedError, UsageError
 from tests import digits
 
-EXPORTED = ["MMConvertError", "Model", "Report", "__version__", "convert", "load", "run", "save", "verify"]
+EXPORTED = [
+    "MMConvertError",
+    "Model",
+    "Report",
+    "__version__",
+    "convert",
+    "extract",
+    "load",
+    "run",
+    "save",
+    "verify",
+]
 
 HEAVY = (
     "ai_edge_litert",
@@ -44,7 +55,7 @@ def test_exported_names() -> None:
         _ = mmconvert.nonsense  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["convert", "load", "run", "save", "verify"])
+@pytest.mark.parametrize("name", ["convert", "extract", "load", "run", "save", "verify"])
 def test_functions_stay_functions(name: str) -> None:
     """No subpackage may take the name of a function: importing it would replace the function."""
     assert getattr(mmconvert, name) is getattr(api, name)
@@ -54,17 +65,40 @@ def test_functions_stay_functions(name: str) -> None:
 
 SIGNATURES = {
     "load": ["source", "format", "options"],
-    "save": ["model", "path", "format", "options"],
-    "run": ["model", "inputs", "runtime"],
-    "verify": ["source", "target", "inputs", "seed", "k", "framework", "progress"],
+    "save": ["model", "path", "format", "fix_dims", "rename", "options"],
+    "run": ["model", "inputs", "runtime", "options"],
+    "verify": ["source", "target", "inputs", "seed", "k", "framework", "progress", "options"],
     "convert": [
         "source",
         "target",
         "to",
         "source_format",
         "network",
+        "fix",
+        "items",
+        "fix_dims",
+        "rename",
         "verify",
         "inputs",
+        "seed",
+        "k",
+        "progress",
+        "options",
+    ],
+    "extract": [
+        "source",
+        "target",
+        "inputs",
+        "outputs",
+        "to",
+        "source_format",
+        "network",
+        "fix",
+        "items",
+        "fix_dims",
+        "rename",
+        "verify",
+        "feeds",
         "seed",
         "k",
         "progress",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mmconvert.api import Model
-    from mmconvert.ir.graph import Graph, Value
+    from mmconvert.ir.graph import Graph
 
 
 @click.command(short_help="Show the inputs, outputs, size and operators of MODEL.")
@@ -73,11 +73,9 @@ def _show(document: dict[str, Any], *, ops: bool) -> None:
 
 def _values(graph: Graph) -> Iterator[list[str]]:
     """The name, the operator and the type of each value but the constants, inputs first."""
-    from mmconvert.ir.extract import named_values
+    from mmconvert.ir.extract import best_names, named_values
 
-    names: dict[Value, str] = {}
-    for name, value in reversed(named_values(graph).items()):
-        names.setdefault(value, name)
+    names = best_names(named_values(graph))
     for value in graph.values():
         if value.constant is None:
             yield [names[value], value.producer.op.name if value.producer else "input", str(value.type)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmconvert.errors import InferenceError, UsageError
@@ -31,15 +31,18 @@ def extract(graph: Graph, inputs: Sequence[str] | None = None, outputs: Sequence
         UsageError: there is no such value, an input is missing or not needed, or an operator needs an extent
             that the inputs do not tell.
     """
-    results = _resolved(graph, graph.output_names if outputs is None else outputs, "output")
-    given = {v: name for name, v in _resolved(graph, inputs, "input").items()} if inputs is not None else {}
+    values = named_values(graph)
+    results = _resolved(values, graph.output_names if outputs is None else outputs, "output")
+    cuts = {} if inputs is None else _resolved(values, inputs, "input")
+    given = {value: name for name, value in cuts.items()}
     taken = _Inputs(graph, given)
     nodes, reached = _reach(graph, results.values(), taken)
     missing = [v for v in graph.inputs if v in reached and v not in given]
     if inputs is None:
         taken = _Inputs(graph, {v: v.name for v in missing})
     elif missing:
-        raise _incomplete(missing, reached, given)
+        passing = _passing(graph, nodes, given, missing)
+        raise _incomplete([f"{v.name} {reached[v]}" for v in missing], inputs, passing or missing, values)
     elif unused := [name for value, name in given.items() if value not in reached]:
         raise UsageError(f"the outputs do not depend on {', '.join(unused)}", hint="leave it out")
     return _cut(graph, taken, nodes, results)
@@ -62,6 +65,14 @@ def named_values(graph: Graph) -> dict[str, Value]:
     ends = dict(zip(graph.output_names, graph.outputs, strict=True)) | {v.name: v for v in graph.inputs}
     found = labels(graph) | layers | inner | ends
     found.pop("", None)
+    return found
+
+
+def best_names(values: Mapping[str, Value]) -> dict[Value, str]:
+    """One name for each of ``named_values``, the most particular one."""
+    found: dict[Value, str] = {}
+    for name, value in reversed(values.items()):
+        found.setdefault(value, name)
     return found
 
 
@@ -111,9 +122,8 @@ class _Inputs:
         return Dim.symbol(name)
 
 
-def _resolved(graph: Graph, names: Sequence[str], what: str) -> dict[str, Value]:
+def _resolved(values: Mapping[str, Value], names: Sequence[str], what: str) -> dict[str, Value]:
     """The values called so, by the names that they will have."""
-    values = named_values(graph)
     if unknown := [name for name in names if name not in values]:
         close = dict.fromkeys(c for name in unknown for c in difflib.get_close_matches(name, values, 3))
         guess = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
@@ -178,14 +188,31 @@ def _names(type: TensorType) -> list[str]:
     return [e.name for e in type.shape if isinstance(e, Dim) and e.name]
 
 
+def _passing(
+    graph: Graph, nodes: Container[Node[Op]], given: Iterable[Value], missing: Iterable[Value]
+) -> list[Value]:
+    """The values that come from ``missing`` and meet, later on, what is computed from ``given``."""
+    ours, theirs = set(given), set(missing)
+    found: dict[Value, None] = {}
+    for node in graph:
+        if node in nodes:
+            foreign = [v for v in node.inputs if v in theirs and v not in ours]
+            if any(v in ours for v in node.inputs):
+                ours.update(node.outputs)
+                found.update(dict.fromkeys(v for v in foreign if v is not None))
+            elif foreign:
+                theirs.update(node.outputs)
+    return [*found]
+
+
 def _incomplete(
-    missing: Sequence[Value], reached: Mapping[Value, str], given: Mapping[Value, str]
+    reasons: Sequence[str], inputs: Sequence[str], more: Sequence[Value], values: Mapping[str, Value]
 ) -> UsageError:
-    what = "; ".join(f"{v.name} {reached[v]}" for v in missing)
-    together = ",".join([*given.values(), *(v.name for v in missing)])
+    names = best_names(values)
+    together = ",".join([*inputs, *(names[v] for v in more)])
     return UsageError(
-        f"the outputs depend on more than these inputs: {what}",
-        hint=f"take them too (--inputs {together}) or cut elsewhere; an extent can be fixed with --fix-dims",
+        f"the outputs depend on more than these inputs: {'; '.join(reasons)}",
+        hint=f"cut there as well (--inputs {together}), or elsewhere; an extent can be fixed with --fix-dims",
     )
 
 

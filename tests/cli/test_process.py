@@ -58,10 +58,10 @@ def test_python_minus_m(tmp_path: Path) -> None:
 
 BUG = """
     from mmconvert.ir import copy
-    import mmconvert.api as api
+    import mmconvert.conversion as conversion
     def broken(module):
         raise ZeroDivisionError("a bug of ours")
-    api.copy_module = broken
+    conversion.copy_module = broken
 """
 
 

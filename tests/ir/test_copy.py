@@ -30,7 +30,7 @@ BODIES = {
             y = If(c) <then_branch = t () => (float[o,3] a) { a = Add(s, x) },
                        else_branch = e () => (float[o,3] b) { b = Neg(s) }>
         }""",
-    "While": """
+    "Loop": """
         m (float[n,3] x, float[m,3] z, bool c) => (float[o,3] y) {
             s = Add(x, z)
             k = Constant <value = int64 {3}> ()

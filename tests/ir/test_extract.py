@@ -144,6 +144,24 @@ def test_an_extent_that_is_told_by_another_one() -> None:
     assert str(extract(graph_of(SHIFTED), ["relu"], ["pad"]).outputs[0].type) == "f32[n,relu_1+3]"
 
 
+def test_what_passes_by_a_cut_is_named() -> None:
+    graph = graph_of(
+        """
+        graph "g"(x: f32[4]) -> (y: f32[4])
+          %1 = Exp(x)  # Exp "skip" -> "skip"
+          %2 = Relu(%1)  # Relu "body" -> "body"
+          %3 = Neg(%1)  # Neg "other" -> ""
+          %4 = Add(%2, %3)  # Add "sum" -> "sum"
+          %5 = Mul(%4, %1)  # Mul "y" -> "y"
+          return %5
+        """
+    )
+    with pytest.raises(UsageError, match=r"x is read by Exp 'skip'\n.*--inputs body,other,skip\)"):
+        extract(graph, ["body"])
+    part = extract(graph, ["body", "other", "skip"])
+    assert [v.name for v in part.inputs] == ["body", "other", "skip"]
+
+
 def test_an_extent_of_an_input_that_is_gone() -> None:
     graph = graph_of(SHIFTED)
     with pytest.raises(UsageError, match=r"x tells the extent h to Expand 'tall'\n.*--fix-dims"):

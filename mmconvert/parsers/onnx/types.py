@@ -24,7 +24,7 @@ def input_type(info: ValueInfoProto, symbols: Symbols) -> TensorType:
     if kind is None:
         raise InvalidModelError("it has no type", where=where)
     if kind != "tensor_type":
-        hint = f"say how many tensors it holds: items={{{info.name!r}: 2}}"
+        hint = f"say how many tensors it holds: items={{{info.name!r}: 2}} (--items {info.name}=2)"
         what = f"inputs of {kind.removesuffix('_type')} type are not supported"
         raise UnsupportedError(what, where=where, hint=hint)
     return _tensor_type(info.type.tensor_type, info.name, symbols)

@@ -1,4 +1,4 @@
-"""What the file is called inside, and how new it is: names, extents, versions."""
+"""How new the file is, and where its weights are."""
 
 from __future__ import annotations
 
@@ -13,52 +13,28 @@ from mmconvert.emitters import onnx as emitter
 from mmconvert.errors import UsageError
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
-from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import TensorType
+from mmconvert.tensors import Tensor
 from tests.emitters.onnx.files import execute
-
-n = Dim.symbol("n")
-X = TensorType(dtypes.F32, (n, 3))
-
-
-def branch(op: type[ops.Exp] | type[ops.Neg]) -> Graph:
-    graph = Graph(op.__name__)
-    x = graph.input("v", X)
-    b = Builder(graph)
-    graph.set_outputs([b(op(), b(ops.Reshape(shape=(3 * n,)), x))], ["w"])
-    return graph
 
 
 def module() -> Module:
-    graph = Graph("net")
-    flag, x = graph.input("flag", TensorType(dtypes.BOOL, ())), graph.input("x", X)
-    op = ops.If(then_branch=branch(ops.Exp), else_branch=branch(ops.Neg))
-    graph.set_outputs([Builder(graph)(op, flag, x)], ["y"])
+    """Two matrix products, one with a weight that is large enough to lie beside the file."""
+    graph, rng = Graph("net"), np.random.default_rng(0)
+    b = Builder(graph)
+    y = graph.input("x", TensorType(dtypes.F32, (1, 40)))
+    for name, width in (("large", 40), ("small", 3)):
+        weight = Tensor.of(rng.standard_normal((40, width)).astype(np.float32))
+        y = b(ops.MatMul(), y, graph.constant(weight, name), name=f"by_{name}")
+    graph.set_outputs([y], ["y"])
     return Module(graph)
-
-
-def test_names_and_extents(tmp_path: Path) -> None:
-    path, source = tmp_path / "m.onnx", module()
-    emitter.write(source, path, rename={"x": "image", "y": "scores"}, fix_dims={"n": 2})
-    onnx.checker.check_model(onnx.load(path), full_check=True)
-    proto = onnx.load(path).graph
-    assert [i.name for i in proto.input] == ["flag", "image"]
-    assert [d.dim_value for d in proto.input[1].type.tensor_type.shape.dim] == [2, 3]
-    assert [d.dim_value for d in proto.output[0].type.tensor_type.shape.dim] == [6]
-    x = np.ones((2, 3), np.float32)
-    found = execute(path, {"flag": np.array(True), "image": x})
-    np.testing.assert_allclose(found["scores"], np.exp(x).reshape(-1), rtol=1e-6)
-    assert [v.name for v in source.graph.inputs] == ["flag", "x"]  # the module stays as it was
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rename": {"z": "a"}}, "no input or output called z"),
-        ({"rename": {"x": "flag"}}, "the same name"),
-        ({"fix_dims": {"m": 2}}, "no extent called m"),
         ({"ir_version": 3}, "IR version 3 cannot carry opset 17"),
         ({"ir_version": 99}, "choose one from 8 to"),
     ],
@@ -75,3 +51,29 @@ def test_the_version_of_the_format(tmp_path: Path) -> None:
     assert onnx.load(path).ir_version == 8
     emitter.write(module(), path, ir_version=10)
     assert onnx.load(path).ir_version == 10
+
+
+def test_weights_beside_the_file(tmp_path: Path) -> None:
+    path, feed = tmp_path / "m.onnx", {"x": np.ones((1, 40), np.float32)}
+    emitter.write(module(), path)
+    wanted = execute(path, feed)["y"]
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+    emitter.write(module(), path, external_data=True)
+    np.testing.assert_array_equal(execute(path, feed)["y"], wanted)
+    large, small = onnx.load(path, load_external_data=False).graph.initializer
+    assert {e.key: e.value for e in large.external_data} == {
+        "location": "m.onnx.data",
+        "offset": "0",
+        "length": "6400",
+    }
+    assert len(small.raw_data) == 480
+    assert (tmp_path / "m.onnx.data").stat().st_size == 6400
+    onnx.checker.check_model(path, full_check=True)
+
+
+def test_nothing_is_written_beside_a_file_without_large_weights(tmp_path: Path) -> None:
+    graph = Graph("net")
+    x = graph.input("x", TensorType(dtypes.F32, (2,)))
+    graph.set_outputs([Builder(graph)(ops.Neg(), x)], ["y"])
+    emitter.write(Module(graph), tmp_path / "m.onnx", external_data=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]

@@ -71,7 +71,7 @@ def named_values(graph: Graph) -> dict[str, Value]:
 def best_names(values: Mapping[str, Value]) -> dict[Value, str]:
     """One name for each of ``named_values``, the most particular one."""
     found: dict[Value, str] = {}
-    for name, value in reversed(values.items()):
+    for name, value in reversed([*values.items()]):
         found.setdefault(value, name)
     return found
 

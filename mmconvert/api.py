@@ -244,6 +244,7 @@ def verify(
     inputs: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
     k: float = K,
+    fix_dims: Mapping[str, int] | None = None,
     framework: bool = False,
     progress: Progress = _silent,
     **options: Any,
@@ -257,6 +258,7 @@ def verify(
         inputs: what to compare them on; seeded inputs that fit the source by default.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
+        fix_dims: numbers for open extents of the inputs, see ``convert``: for a target that has only these.
         framework: run the source in its own framework as well; that has to agree with what mmconvert read.
         progress: is told what is being done.
         **options: for reading ``source``, as ``load`` takes them.
@@ -286,7 +288,7 @@ def verify(
     side, notes = sides.best(paths[1], formats[1])
     if side is None:
         return Verdict("not executed", notes=notes)
-    reference = observe(graph, _tried(graph, inputs, seed), witness, progress)
+    reference = observe(graph, _tried(bind(graph, fix_dims or {}), inputs, seed), witness, progress)
     verdict = judge(reference, side, k=k, progress=progress)
     verdict.notes[:0] = notes
     return verdict

@@ -67,7 +67,7 @@ SIGNATURES = {
     "load": ["source", "format", "options"],
     "save": ["model", "path", "format", "fix_dims", "rename", "options"],
     "run": ["model", "inputs", "runtime", "options"],
-    "verify": ["source", "target", "inputs", "seed", "k", "framework", "progress", "options"],
+    "verify": ["source", "target", "inputs", "seed", "k", "fix_dims", "framework", "progress", "options"],
     "convert": [
         "source",
         "target",

@@ -31,13 +31,16 @@ def inspect(
     values: bool,
     text: bool,
     source_format: str | None,
+    fix_dims: dict[str, int] | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Show the inputs, outputs, size and operators of MODEL."""
     from mmconvert import api
+    from mmconvert.ir.ends import fix_dims as bind
 
     loaded = api.load(model, format=source_format, **given(**options))
+    loaded.graph = bind(loaded.graph, fix_dims or {})
     document = _document(loaded)
     listed = list(_values(loaded.graph)) if values else []
     if as_json:

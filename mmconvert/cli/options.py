@@ -98,6 +98,13 @@ _READING = (
         callback=_numbers,
         help="ONNX: how many tensors an input of sequence or optional type holds.",
     ),
+    click.option(
+        "--fix-dims",
+        multiple=True,
+        metavar="DIM=N,...",
+        callback=_numbers,
+        help="Numbers for open extents of inputs, by name (batch=1) or input and axis (image:0=1).",
+    ),
 )
 
 _WRITING = (
@@ -113,13 +120,6 @@ _WRITING = (
         help="Source format; else by content.",
     ),
     *_READING,
-    click.option(
-        "--fix-dims",
-        multiple=True,
-        metavar="DIM=N,...",
-        callback=_numbers,
-        help="Numbers for open extents of inputs, by name (batch=1) or input and axis (image:0=1).",
-    ),
     click.option(
         "--rename",
         multiple=True,
@@ -151,7 +151,7 @@ _WRITING = (
 
 
 def reading(command: F) -> F:
-    """The options of a command that reads a model: ``network``, ``fix`` and ``items``."""
+    """The options of a command that reads a model: ``network``, ``fix``, ``items`` and ``fix_dims``."""
     return _all(_READING, command)
 
 

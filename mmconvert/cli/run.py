@@ -39,6 +39,7 @@ def run(
     output: Path | None,
     runtime: str | None,
     seed: int | None,
+    fix_dims: dict[str, int] | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -48,6 +49,7 @@ def run(
     from mmconvert import api
     from mmconvert.cli import arrays
     from mmconvert.files import require_writable
+    from mmconvert.ir.ends import fix_dims as bind
     from mmconvert.verification.inputs import generate
 
     read = given(**options)
@@ -55,12 +57,17 @@ def run(
         require_writable(output)
     if inputs and seed is not None:
         raise UsageError("--input and --seed exclude each other")
+    if fix_dims and seed is None:
+        raise UsageError(
+            "--fix-dims is for the inputs that --seed makes; those of --input have their own extents"
+        )
     with console.progress(STEPS) as progress:
         progress("reading")
         if inputs:
             fed = arrays.read_inputs(inputs, lambda: api.input_names(model, **read))
         elif seed is not None:
-            (fed,) = generate(api.load(model, **read).graph, count=1, seed=seed)
+            graph = bind(api.load(model, **read).graph, fix_dims or {})
+            (fed,) = generate(graph, count=1, seed=seed)
         else:
             fed = {}
             _require_no_inputs(model, api.input_names(model, **read))

@@ -30,6 +30,7 @@ def verify(
     inputs: tuple[str, ...],
     seed: int,
     framework: bool,
+    fix_dims: dict[str, int] | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -49,7 +50,14 @@ def verify(
     with console.progress(STEPS) as progress:
         fed = [arrays.read_inputs(inputs, names)] if inputs else None
         verdict = api.verify(
-            source, target, inputs=fed, seed=seed, framework=framework, progress=progress, **read
+            source,
+            target,
+            inputs=fed,
+            seed=seed,
+            fix_dims=fix_dims,
+            framework=framework,
+            progress=progress,
+            **read,
         )
     if as_json:
         console.print_json(verdict.to_json())

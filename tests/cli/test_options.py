@@ -80,6 +80,23 @@ def test_extents_and_names(suffix: str, mmconvert: Command, tmp_path: Path) -> N
     assert mmconvert(*run, f"x={tmp_path / 'three.npy'}").code != 0
 
 
+def test_a_target_of_fixed_size_is_verified_later(mmconvert: Command, tmp_path: Path) -> None:
+    target, size = tmp_path / "m.tflite", ["--fix-dims", "batch=3"]
+    assert mmconvert(digits.KERAS, target, *size).code == 0
+    assert mmconvert("verify", digits.KERAS, target, *size).code == 0
+    assert mmconvert("verify", digits.KERAS, target).code == 1
+
+
+def test_a_look_at_fixed_extents(mmconvert: Command) -> None:
+    size = ["--fix-dims", "image:0=3"]
+    assert mmconvert("inspect", digits.KERAS, *size, "--json").document["outputs"] == {
+        "probabilities": "f32[3,10]"
+    }
+    document = mmconvert("run", digits.KERAS, *size, "--seed", "0", "--json").document
+    assert document["probabilities"]["shape"] == [3, 10]
+    assert "--fix-dims is for" in mmconvert("run", digits.KERAS, *size).err
+
+
 def test_inputs_go_by_the_names_of_the_source(mmconvert: Command, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", digits.images(2))
     for given in (tmp_path / "x.npy", f"image={tmp_path / 'x.npy'}"):
@@ -157,7 +174,7 @@ def test_reading_onnx(model: Path, mmconvert: Command, tmp_path: Path) -> None:
 
 
 def test_help_says_which_is_which(mmconvert: Command) -> None:
-    for name in ("convert", "extract"):
+    for name in ("convert", "extract", "inspect", "run", "verify"):
         text = mmconvert(name, "--help").out
         assert "--fix INPUT=VALUE" in text
         assert "--fix-dims DIM=N,..." in text

@@ -169,6 +169,7 @@ def convert(
 
     Raises:
         UsageError, InvalidModelError, UnsupportedError: as ``load`` and ``save``.
+        MissingDependencyError: the target is written by a library that is not installed.
     """
     format = _target(source, target, to)
     plan = Plan(Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k)
@@ -317,7 +318,7 @@ def run(
     if runtime == "interpreter" or (runtime is None and format.parser):
         graph = load(path, **options).graph
         return Session(graph, hold_weights=False).run(feeds.fit(graph, inputs))
-    if runtime not in (None, "native") and registry.find(runtime or "").name != format.name:
+    if runtime not in (None, "native") and registry.find(runtime or "").runtime != format.runtime:
         raise UsageError(f"{runtime} cannot run {format.title}", where=str(path), hint="--runtime native can")
     _refuse(options, path)
     return sides.require_runtime(path, format).run(inputs)

@@ -117,6 +117,7 @@ class Plan:
 
         Raises:
             UsageError: the path cannot be written, or the format has no such option.
+            MissingDependencyError: the format is written by a library that is not installed.
         """
         layout = self.options.get("io_layout", "source")
         if layout not in get_args(IoLayout):
@@ -124,6 +125,8 @@ class Plan:
         emitter = registry.load_module(self.format.emitter)
         require_options(emitter.write, self._own(), f"writing {self.format.title}")
         require_writable(self.path, folder=self.format.folder)
+        if hasattr(emitter, "require"):
+            emitter.require()
 
     def carry_out(self, module: Module, report: Report, progress: Progress = lambda _: None) -> None:
         """Writes and verifies ``module``, which stays as it is.
@@ -167,7 +170,9 @@ class Plan:
             watch=lambda name, _, outcome: report.passes.append((name, outcome)),
             **own,
         )
+        known = len(module.warnings)
         report.operators = registry.load_module(self.format.emitter).write(module, self.path, **own)
+        report.warnings += module.warnings[known:]
         report.size = _size(self.path) + (_size(beside) if _stamp(beside) != before else 0)
         return IoPermutations(*moved)
 

@@ -72,7 +72,17 @@ FORMATS = (
         emitter="mmconvert.emitters.onnx",
         runtime="mmconvert.runtimes.onnxruntime",
         extra="onnxruntime",
-        aliases=("onnxruntime", "ort"),
+        aliases=("onnxruntime",),
+    ),
+    Format(
+        "ort",
+        "ORT format",
+        (".ort",),
+        emitter="mmconvert.emitters.ort",
+        runtime="mmconvert.runtimes.onnxruntime",
+        extra="onnxruntime",
+        aliases=("ort-format",),
+        magic=(4, b"ORTM"),
     ),
     Format(
         "tflite",

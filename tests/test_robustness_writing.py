@@ -20,7 +20,7 @@ from mmconvert.errors import UsageError
 from mmconvert.files import atomic_write
 from tests import digits
 
-TARGETS = ("onnx", "tflite", "mmir")
+TARGETS = ("onnx", "ort", "tflite", "mmir")
 SOURCES = ("keras", "h5", "onnx", "mmir")
 
 

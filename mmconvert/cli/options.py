@@ -127,13 +127,32 @@ _WRITING = (
         callback=_names,
         help="Other names for inputs and outputs.",
     ),
-    click.option("--opset", type=int, help="ONNX: the operator set to write."),
+    click.option("--opset", type=int, help="ONNX, ORT: the operator set to write."),
     click.option("--ir-version", type=int, help="ONNX: the version of the file format to write."),
     click.option(
         "--external-data",
         is_flag=True,
         default=None,
         help="ONNX: weights beside the file (TARGET.data), also below 2 GB.",
+    ),
+    click.option(
+        "--ort-style",
+        "style",
+        type=click.Choice(["fixed", "runtime"]),
+        help="ORT: optimizations in the file (fixed, the default), or saved in it for NNAPI and CoreML.",
+    ),
+    click.option(
+        "--ort-cpu",
+        "cpu",
+        type=click.Choice(["this", "any"]),
+        help="ORT: as fast as can be on CPUs like this one (the default of fixed), or a file for any CPU.",
+    ),
+    click.option(
+        "--ort-types",
+        "types",
+        is_flag=True,
+        default=None,
+        help="ORT: element types in the list of operators.",
     ),
     click.option(
         "--io-layout",

@@ -7,8 +7,9 @@ default is not 0::
     OPERATOR_CODE(version=3)        # a table to be written; a slot that has its default is left out
 
 Types: scalars ``i8 u8 i16 u16 i32 u32 i64 u64 f32 f64 bool``; ``string``; ``table``; vectors ``[i32]``,
-``[string]``, ``[table]``; and ``blob``, a vector of bytes that is loaded only while it is written. ``_``
-holds the place of a slot that is never written. A union is two slots, a ``u8`` and a ``table``.
+``[string]``, ``[table]``, and ``[i32*3]`` of structs of three; and ``blob``, a vector of bytes that is loaded
+only while it is written. ``_`` holds the place of a slot that is never written. A union is two slots, a
+``u8`` and a ``table``.
 
 An offset in a FlatBuffer points forward. So everything small is laid out first, in memory, with each table
 ahead of what it refers to; then the places of the blobs are known, and they follow one at a time.
@@ -30,7 +31,7 @@ from mmconvert.tensors import Array
 LIMIT = (1 << 31) - 1
 """The size that no FlatBuffer may exceed: offsets to vtables are signed 32-bit numbers."""
 
-_SCALARS = {
+SCALARS = {
     "i8": "b",
     "u8": "B",
     "bool": "?",
@@ -70,7 +71,7 @@ class _Slot:
 
     @property
     def code(self) -> str:
-        return _SCALARS.get(self.type, "I")
+        return SCALARS.get(self.type, "I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class TableType:
             gap = -at % width
             entries[slot.number] = at = at + gap
             form += f"{gap}x{slot.code}" if gap else slot.code
-            if slot.type in _SCALARS:
+            if slot.type in SCALARS:
                 scalars.append(names[slot.number])
             else:
                 references.append((at, names[slot.number], slot.type))
@@ -163,13 +164,13 @@ class _Layer:
         elif type == "string":
             self.align(4)
             self.refer(at, len(self.data))
-            text = value.encode()
+            text = value if isinstance(value, bytes) else value.encode()
             self.data += struct.pack("<I", len(text)) + text + b"\0"
-        elif type[1:-1] in _SCALARS:
-            code = _SCALARS[type[1:-1]]
+        elif (item := type[1:-1].partition("*"))[0] in SCALARS:
+            code = SCALARS[item[0]]
             self.align(max(4, struct.calcsize(code)), ahead=4)
             self.refer(at, len(self.data))
-            self.data += struct.pack(f"<I{len(value)}{code}", len(value), *value)
+            self.data += struct.pack(f"<I{len(value)}{code}", len(value) // int(item[2] or 1), *value)
         else:
             self.vector(at, type[1:-1], value)
 
@@ -184,9 +185,7 @@ class _Layer:
 
     def table(self, at: int, table: Table) -> None:
         slots, values = table.type.slots, table.values
-        present = tuple(
-            n for n, v in values.items() if slots[n].type not in _SCALARS or v != slots[n].default
-        )
+        present = tuple(n for n, v in values.items() if slots[n].type not in SCALARS or v != slots[n].default)
         layout = table.type.layout(present)
         vtable = self.vtables.get(layout.vtable)
         if vtable is None:

@@ -1,4 +1,4 @@
-"""Runs ONNX files in ONNX Runtime, on the CPU."""
+"""Runs ONNX and ORT files in ONNX Runtime, on the CPU."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mmconvert import dtypes
-from mmconvert.errors import (
-    InvalidModelError,
-    MissingDependencyError,
-    MMConvertError,
-    UnsupportedError,
-    UsageError,
-)
+from mmconvert import dtypes, ortlib, registry
+from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
 from mmconvert.tensors import Array
 
 NAME = "ONNX Runtime"
@@ -36,12 +30,13 @@ def available() -> str | None:
 
 
 class Session:
-    """A loaded ONNX file.
+    """A loaded ONNX or ORT file.
 
     Args:
         model: the path of the file, or its bytes.
         threads: how many threads compute. With one, results do not depend on the machine's load.
-        optimize: let the runtime rewrite the graph. Without, the nodes run as they stand in the file.
+        optimize: let the runtime rewrite the graph. Without, the nodes run as they stand in the file; those
+            of an ORT file always do.
 
     Attributes:
         inputs: the names of the inputs, in order.
@@ -55,13 +50,7 @@ class Session:
     """
 
     def __init__(self, model: str | Path | bytes, threads: int = 1, *, optimize: bool = True) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependencyError(
-                "ONNX Runtime is needed to run an ONNX file and is not installed",
-                hint="pip install 'mmconvert[onnxruntime]'",
-            ) from error
+        onnxruntime = ortlib.load("run an ONNX file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.use_deterministic_compute = True
@@ -70,13 +59,16 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+        self._is_ort_format = _is_ort_format(model)
+        if self._is_ort_format:  # ONNX Runtime goes by the suffix
+            options.add_session_config_entry("session.load_model_format", "ORT")
         self._model = model
         self._place = "" if isinstance(model, bytes) else str(model)
         source = model if isinstance(model, bytes) else str(model)
         self._ort = onnxruntime
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        except _errors(onnxruntime) as error:
+        except ortlib.errors(onnxruntime) as error:
             raise self._load_error(error) from error
         self.inputs = [i.name for i in self._session.get_inputs()]
         self.outputs = [o.name for o in self._session.get_outputs()]
@@ -98,7 +90,7 @@ class Session:
         feeds = {name: self._feed(name, array) for name, array in arrays.items()}
         try:
             results = self._session.run_with_ort_values(self.outputs, feeds)
-        except _errors(self._ort) as error:
+        except ortlib.errors(self._ort) as error:
             raise self._run_error(error) from error
         return {name: _array(result) for name, result in zip(self.outputs, results, strict=True)}
 
@@ -107,8 +99,12 @@ class Session:
 
         Raises:
             InvalidModelError: the runtime refuses the file with its inner values as outputs.
+            UnsupportedError: it is an ORT file, which cannot be given other outputs.
         """
         import onnx
+
+        if self._is_ort_format:
+            raise UnsupportedError("the inner values of an ORT file cannot be had", where=self._place)
 
         model = (
             onnx.load_from_string(self._model) if isinstance(self._model, bytes) else onnx.load(self._model)
@@ -124,11 +120,11 @@ class Session:
             if array.dtype == dtypes.BF16:
                 return value.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), _BFLOAT16)
             return value.ortvalue_from_numpy(array)
-        except _errors(self._ort) as error:
+        except ortlib.errors(self._ort) as error:
             raise UsageError(f"input {name!r}: ONNX Runtime does not take {array.dtype}") from error
 
     def _load_error(self, error: Exception) -> MMConvertError:
-        state, message = self._ort.capi.onnxruntime_pybind11_state, _message(error)
+        state, message = self._ort.capi.onnxruntime_pybind11_state, ortlib.message(error)
         if isinstance(error, state.NoSuchFile):
             return UsageError("there is no such file", where=self._place)
         if isinstance(error, state.NotImplemented):
@@ -136,7 +132,7 @@ class Session:
         return InvalidModelError(f"ONNX Runtime refuses this file: {message}", where=self._place)
 
     def _run_error(self, error: Exception) -> MMConvertError:
-        state, message = self._ort.capi.onnxruntime_pybind11_state, _message(error)
+        state, message = self._ort.capi.onnxruntime_pybind11_state, ortlib.message(error)
         # A node that fails says so with the same type of error as inputs that do not fit.
         if isinstance(error, state.InvalidArgument | ValueError) and "running" not in str(error):
             return UsageError(f"the inputs do not fit: {message}", where=self._place)
@@ -152,22 +148,8 @@ def _array(value: Any) -> Array:
     return np.frombuffer(bits, dtypes.BF16).reshape(value.shape())
 
 
-def _errors(ort: Any) -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its errors have no base of their own."""
-    state = ort.capi.onnxruntime_pybind11_state
-    names = (
-        "Fail",
-        "InvalidArgument",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "NoModel",
-        "NoSuchFile",
-        "NotImplemented",
-    )
-    more = ("EPFail", "EngineError", "ModelLoaded", "RuntimeException")
-    return (*(getattr(state, name) for name in (*names, *more)), RuntimeError, ValueError)
-
-
-def _message(error: Exception) -> str:
-    """The last part of ``[ONNXRuntimeError] : 1 : FAIL : what happened``, on one line."""
-    return " ".join(str(error).rpartition(" : ")[2].split())
+def _is_ort_format(model: str | Path | bytes) -> bool:
+    if isinstance(model, bytes):
+        return registry.find("ort").is_in(model)
+    # Where there is no file, ONNX Runtime says what there is.
+    return Path(model).is_file() and registry.find("ort").is_in(registry.read_head(Path(model)))

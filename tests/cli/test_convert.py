@@ -46,7 +46,7 @@ def test_converts_and_verifies(mmconvert: Command, tmp_path: Path) -> None:
         ],
         ["-iw", "SOURCE", "TARGET"],
         ["--from", "KERAS", "--to", "ONNX", "SOURCE", "TARGET", "--seed", "4"],
-        ["SOURCE", "--to", "ort", "TARGET"],
+        ["SOURCE", "--to", "onnxruntime", "TARGET"],
     ],
 )
 def test_spellings(arguments: list[str], mmconvert: Command, tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import mmconvert
 from benchmarks import measure, nets
@@ -27,61 +26,58 @@ THREADS = (1, 2)
 PACKAGES = ("onnxruntime",)
 NETS = {"encoder": nets.encoder, "lstm": nets.lstm}
 MODELS = ("MobileNetV2", "ResNet50", *NETS)
-HEADER = [
-    "model", "threads", "load ms, ONNX", "load, ours", "load, any CPU", "load, tool",
-    "run ms, ONNX", "run, ours", "run, any CPU", "run, tool", "ONNX / itself",
-]  # fmt: skip
+FILES = ["ONNX, ms", "ours", "any CPU", "tool", "ONNX again"]
 NOTE = """\
-Medians of {rounds} loads and runs of each file in `InferenceSession(path)`, in shuffled order in one process,
-batch 1. The columns after one in ms are ratios to it: *ours* is what mmconvert writes by default, *any CPU*
-with `--ort-cpu any`, *tool* what `onnxruntime.tools.convert_onnx_models_to_ort` writes in style Fixed. The
-last column races a second copy of the ONNX file against the first: that is the noise. {versions}."""
+Medians of {rounds} rounds over the files in shuffled order; batch 1, threads that do not spin, other options
+as they are by default. The columns after the first are ratios to it: *ours* is what mmconvert writes by
+default, *any CPU* with `--ort-cpu any`, *tool* what `onnxruntime.tools.convert_onnx_models_to_ort` writes in
+style Fixed; the ONNX file takes part twice, and how the two differ is the noise. *First* is
+`InferenceSession(path)` in a new process, *again* in one that has loaded all the files before. {versions}."""
 PEER = "onnxruntime.tools.convert_onnx_models_to_ort"
 
 
-@dataclass
-class Loaded:
-    """A file, and what loading and running it took."""
-
-    path: Path
-    session: Any = None
-    loads: list[float] = field(default_factory=list)
-    runs: list[float] = field(default_factory=list)
-
-    def load(self, threads: int) -> None:
-        """Opens a session, with the options as they are by default."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = None
-        start = time.perf_counter()
-        self.session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
-        self.loads.append((time.perf_counter() - start) * 1e3)
-
-    def run(self, feed: Mapping[str, NDArray[Any]]) -> None:
-        """Runs once."""
-        start = time.perf_counter()
-        self.session.run(None, feed)
-        self.runs.append((time.perf_counter() - start) * 1e3)
-
-    def medians(self) -> tuple[float, float]:
-        """The median times of a load and of a run, in milliseconds."""
-        return statistics.median(self.loads), statistics.median(self.runs)
+FIRST_LOAD = """
+import sys, time
+import onnxruntime
+start = time.perf_counter()
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+print(time.perf_counter() - start)
+"""
 
 
-def race(files: list[Path], feed: Mapping[str, NDArray[Any]], threads: int, rounds: int) -> list[Loaded]:
-    """Loads and runs each file once a round, in a new order each time, after two rounds that do not count."""
-    loaded = [Loaded(path) for path in files]
+def open_session(path: Path, threads: int) -> Any:
+    """A session whose threads do not spin, so that they take no time from the next one."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def timed(work: Callable[[], object]) -> float:
+    """How long it takes, in seconds."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def race(measures: Sequence[Callable[[], float]], rounds: int) -> list[str]:
+    """The median of the first in ms and the others in terms of it, after two rounds that do not count."""
+    found: list[list[float]] = [[] for _ in measures]
     rng = np.random.default_rng(0)
-    for work in (lambda each: each.load(threads), lambda each: each.run(feed)):
-        for number in range(-2, rounds):
-            if number == 0:
-                for each in loaded:
-                    (each.runs or each.loads).clear()
-            for index in rng.permutation(len(loaded)):
-                work(loaded[index])
-    return loaded
+    for number in range(-2, rounds):
+        for index in rng.permutation(len(measures)):
+            seconds = measures[index]()
+            if number >= 0:
+                found[index].append(seconds)
+    first, *others = (statistics.median(each) for each in found)
+    return [f"{first * 1e3:.1f}", *(f"{other / first:.2f}" for other in others)]
+
+
+def first_load(path: Path) -> float:
+    """How long a new process takes to load a file."""
+    return float(measure.run([sys.executable, "-c", FIRST_LOAD, str(path)]).output)
 
 
 def files(source: Path, folder: Path) -> list[Path]:
@@ -99,22 +95,22 @@ def files(source: Path, folder: Path) -> list[Path]:
     return [onnx, ours, portable, tool / "model.ort", again]
 
 
-def feed_of(path: Path) -> dict[str, NDArray[Any]]:
-    """A seeded input that fits the model."""
-    (feed,) = generate(mmconvert.load(path).graph, count=1)
-    return feed
+def loads(paths: list[Path], rounds: int) -> list[list[str]]:
+    """How long the files take to load, in a new process and in this one."""
+    first = race([partial(first_load, path) for path in paths], rounds)
+    again = race([partial(timed, partial(open_session, path, THREADS[0])) for path in paths], rounds)
+    return [["first", *first], ["again", *again]]
 
 
-def rows(name: str, source: Path, rounds: int) -> list[list[str]]:
-    """Measures one model with each number of threads."""
+def runs(paths: list[Path], rounds: int) -> list[list[str]]:
+    """How long the files take to run, with each number of threads."""
+    (feed,) = generate(mmconvert.load(paths[0]).graph, count=1)
     found = []
-    with tempfile.TemporaryDirectory(prefix="mmconvert-benchmark-") as folder:
-        paths = files(source, Path(folder))
-        feed = feed_of(paths[0])
-        for threads in THREADS:
-            loads, runs = zip(*(each.medians() for each in race(paths, feed, threads, rounds)), strict=True)
-            cells = [[f"{t[0]:.1f}", *(f"{x / t[0]:.2f}" for x in t[1:])] for t in (loads, runs)]
-            found.append([name, str(threads), *cells[0][:4], *cells[1]])
+    for threads in THREADS:
+        sessions = [open_session(path, threads) for path in paths]
+        found.append(
+            [str(threads), *race([partial(timed, partial(s.run, None, feed)) for s in sessions], rounds)]
+        )
     return found
 
 
@@ -136,11 +132,18 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only the models whose name contains this; writes no page")
     options = parser.parse_args()
     machine = measure.machine()
-    with tempfile.TemporaryDirectory() as folder:
-        chosen = [name for name in MODELS if options.only in name]
-        table = [r for name in chosen for r in rows(name, source(name, Path(folder)), options.rounds)]
+    loaded, ran = [], []
+    for name in (name for name in MODELS if options.only in name):
+        with tempfile.TemporaryDirectory(prefix="mmconvert-benchmark-") as folder:
+            paths = files(source(name, Path(folder)), Path(folder))
+            loaded += [[name, *row] for row in loads(paths, options.rounds)]
+            ran += [[name, *row] for row in runs(paths, options.rounds)]
+    tables = [
+        measure.table(["model", *header], rows)
+        for header, rows in ((["load", *FILES], loaded), (["threads", *FILES], ran))
+    ]
     note = NOTE.format(rounds=options.rounds, versions=measure.versions(PACKAGES))
-    parts = [machine, measure.table(HEADER, table), note]
+    parts = [machine, *tables, note]
     measure.publish("ort", "Loading and running ORT files", parts, write=not options.only)
     return 0
 

@@ -95,6 +95,7 @@ def summary(table: dict[str, dict[str, tuple[int, int]]]) -> str:
         "|---|---|---|---|",
         f"| Keras `.keras`, `.h5` | {keras} layers and operations | - | Keras |",
         f"| ONNX | {onnx} operators, opset 1 and newer | {written('onnx')} | ONNX Runtime, else read back |",
+        "| ORT format `.ort` | - | as ONNX, where ONNX Runtime is installed | ONNX Runtime |",
         f"| TensorFlow Lite | - | {written('tflite')} | LiteRT |",
         "| `.mmir` (mmconvert's own) | yes | yes | the interpreter |",
     ]

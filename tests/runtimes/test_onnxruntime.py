@@ -9,7 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
+from mmconvert import dtypes
+from mmconvert.emitters import ort
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UnsupportedError, UsageError
+from mmconvert.ir import ops
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Graph
+from mmconvert.ir.model import Module
+from mmconvert.ir.types import TensorType
 from mmconvert.runtimes.onnxruntime import Session, available
 
 
@@ -50,6 +57,37 @@ def test_bfloat16_passes_through() -> None:
 
 def test_version() -> None:
     assert available()
+
+
+@pytest.fixture
+def ort_file(tmp_path: Path) -> Path:
+    """A file in the ORT format, from x[3] to y[3]."""
+    graph = Graph("g")
+    x = graph.input("x", TensorType(dtypes.F32, (3,)))
+    graph.set_outputs([Builder(graph)(ops.Exp(), x)], ["y"])
+    ort.write(Module(graph), tmp_path / "m.ort")
+    return tmp_path / "m.ort"
+
+
+def test_runs_ort_files_whatever_they_are_called(ort_file: Path) -> None:
+    other = ort_file.rename(ort_file.with_name("m.bin"))
+    x = np.array([0, 1, 2], np.float32)
+    for session in (Session(other), Session(other.read_bytes()), Session(other, optimize=False)):
+        assert (session.inputs, session.outputs) == (["x"], ["y"])
+        np.testing.assert_allclose(session.run({"x": x})["y"], np.exp(x), rtol=1e-6)
+
+
+def test_ort_files_that_are_broken(ort_file: Path) -> None:
+    whole = ort_file.read_bytes()
+    for data in (whole[:8], whole[:100], whole[: len(whole) // 2]):
+        ort_file.write_bytes(data)
+        with pytest.raises(InvalidModelError, match="refuses this file"):
+            Session(ort_file)
+
+
+def test_ort_files_do_not_show_their_inner_values(ort_file: Path) -> None:
+    with pytest.raises(UnsupportedError, match="inner values of an ORT file"):
+        Session(ort_file).intermediates({"x": np.zeros(3, np.float32)})
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Reads the ORT file that ONNX Runtime has written, so that it can be written again in one order.
+"""Reads the ORT file that ONNX Runtime has written, so that it can be laid out again, the same way each time.
 
-ONNX Runtime has the weights, the types of values and the attributes in hash tables, and writes them in the
-order in which these happen to hold them, which is another one in each process.
+ONNX Runtime always writes the same tables, but not always to the same places: it takes some of them from hash
+tables, in the order in which these happen to hold them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmconvert.files import map_file
 
 
 def read(path: Path) -> Table:
-    """The root table of an ORT file, in one order; weights are loaded when they are written.
+    """The root table of an ORT file; weights are loaded when they are written.
 
     Raises:
         UnsupportedError: a later version of the format has something that is not known here.
@@ -72,8 +72,6 @@ class _Reader:
                 if child == "TypeInfoValue":
                     child = schema.UNION[values["value_type"]]
                 values[key] = self.value(type.slots[key].type, child, start + offset)
-                if key in schema.UNORDERED:
-                    values[key].sort(key=partial(_name, schema.UNORDERED[key]))
         return Table(type, values)
 
     def value(self, type: str, child: str, at: int) -> Any:
@@ -98,8 +96,3 @@ class _Reader:
 
     def follow(self, at: int) -> int:
         return at + int(self.number("u32", at))
-
-
-def _name(key: str, table: Table) -> bytes:
-    name = table.values.get(key, b"")
-    return _name("name", name) if isinstance(name, Table) else bytes(name)

@@ -55,13 +55,3 @@ CHILDREN = {name: dict(re.findall(r"(\w+):\[?([A-Z]\w*)", text)) for name, text 
 
 UNION = ("", "TensorTypeAndShape", "SequenceType", "MapType")
 """What the union ``TypeInfoValue`` holds, by ``value_type``."""
-
-UNORDERED = {
-    "initializers": "name",
-    "sparse_initializers": "values",
-    "node_args": "name",
-    "attributes": "name",
-    "opset_import": "domain",
-    "metadata_props": "key",
-}
-"""The vectors that ONNX Runtime writes in the order of a hash table, and what names their members."""

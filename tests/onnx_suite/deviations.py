@@ -16,16 +16,6 @@ READING: dict[str, tuple[str, ...]] = {
         "test_attention_4d_attn_mask_causal_bf16*",
         "test_attention_3d_causal_bf16*",
     ),
-    "float8e8m0 is not converted to": (
-        "test_cast_e8m0_FLOAT_to_FLOAT8E8M0",
-        "test_cast_e8m0_FLOAT16_to_FLOAT8E8M0",
-    ),
-    "tensors of a sequence whose rank the model does not say": (
-        "test_identity_sequence",
-        "test_sequence_insert_at_back",
-        "test_sequence_insert_at_front",
-    ),
-    "a sequence of a length that only the run tells": ("test_sequence_model8",),
     "places the numbers by an output_shape that contradicts the strides": (
         "test_maxunpool_export_with_output_shape",
     ),

@@ -149,14 +149,14 @@ def parse(case: SuiteCase, path: Path) -> tuple[Graph, set[str]]:
         MMConvertError: it cannot be read at all.
     """
     path.write_bytes(case.model.SerializeToString())
-    items = _items(case)
+    items, shapes = _items(case), _shapes(case)
     try:
-        return load(path, items=items).graph, set()
+        return load(path, items=items, shapes=shapes).graph, set()
     except UnsupportedError:
         fixed = _fixable(case)
         if not fixed:
             raise
-    return load(path, fix=fixed, items=items).graph, set(fixed)
+    return load(path, fix=fixed, items=items, shapes=shapes).graph, set(fixed)
 
 
 def _items(case: SuiteCase) -> dict[str, int]:
@@ -167,6 +167,19 @@ def _items(case: SuiteCase) -> dict[str, int]:
         for info, value in zip(case.model.graph.input, inputs, strict=False)
         if info.type.WhichOneof("value") != "tensor_type"
     }
+
+
+def _shapes(case: SuiteCase) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of sequences, whose rank models need not say; and of what is then split."""
+    inputs, _ = case.data_sets()[0]
+    found = {}
+    splits = any(node.op_type == "SplitToSequence" for node in case.model.graph.node)
+    for info, value in zip(case.model.graph.input, inputs, strict=False):
+        if isinstance(value, list):
+            found |= {f"{info.name}_{index}": np.shape(item) for index, item in enumerate(value)}
+        elif splits and value is not None:
+            found[info.name] = np.shape(value)
+    return found
 
 
 def _fixable(case: SuiteCase) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ def sniff(path: Path, head: bytes) -> bool:
 
 
 def load(
-    path: Path, *, fix: Mapping[str, Any] | None = None, items: Mapping[str, int] | None = None
+    path: Path,
+    *,
+    fix: Mapping[str, Any] | None = None,
+    items: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
 ) -> Module:
     """Reads an ONNX model.
 
@@ -27,9 +31,11 @@ def load(
             graph is (``{"axes": [1], "training": False}``).
         items: how many tensors an input of sequence or optional type stands for. They become inputs of their
             own, ``x_0``, ``x_1``, ...
+        shapes: extents of inputs that the file leaves open, None where one stays open; needed where it does
+            not even say how many axes there are.
 
     Raises:
-        UsageError: the file cannot be read, or ``fix`` does not fit an input.
+        UsageError: the file cannot be read, or ``fix`` or ``shapes`` does not fit an input.
         UnsupportedError: with everything in the model that cannot be represented.
         InvalidModelError: the file is damaged, or the model is not valid.
     """
@@ -38,7 +44,7 @@ def load(
     from mmconvert.parsers.onnx.table import RULES
 
     try:
-        return Converter(open_model(path), RULES, fix, items).convert()
+        return Converter(open_model(path), RULES, fix, items, shapes).convert()
     except (ArithmeticError, ValueError, RecursionError, MemoryError) as error:
         # Bytes that are a valid message may still hold numbers that no model has.
         raise InvalidModelError(f"the file is damaged: {error}", where=str(path)) from error

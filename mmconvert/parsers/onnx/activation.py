@@ -140,9 +140,12 @@ def flattened(n: Source, b: Builder) -> Value:
     """Up to opset 12 all axes from ``axis`` on are one."""
     x = n.operand(0)
     rank, axis = x.type.rank, n.integer("axis", 1)
-    axis = rank if axis == rank else x.type.axis(axis)
-    op = ALONG_AXIS[n.kind]
-    if all(extent == 1 for extent in x.type.shape[axis + 1 :]) and axis < rank:
+    return flat_softmax(b, ALONG_AXIS[n.kind], x, rank if axis == rank else x.type.axis(axis))
+
+
+def flat_softmax(b: Builder, op: type[AlongAxis], x: Value, axis: int) -> Value:
+    """``op`` along all axes from ``axis`` on, as one."""
+    if all(extent == 1 for extent in x.type.shape[axis + 1 :]) and axis < x.type.rank:
         return b(op(axis=axis), x)
     rows, columns = dims.product(x.type.shape[:axis]), dims.product(x.type.shape[axis:])
     flat = b(ops.Reshape(shape=(rows, columns)), x)

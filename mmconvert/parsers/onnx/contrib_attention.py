@@ -11,9 +11,9 @@ from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
-from mmconvert.ir.ops.attention import extent, positions
+from mmconvert.ir.ops.attention import positions
 from mmconvert.parsers.onnx import quantize
-from mmconvert.parsers.onnx.attention import merge_heads, restricted, split_heads
+from mmconvert.parsers.onnx.attention import merge_heads, split_heads
 from mmconvert.parsers.onnx.elementwise import cast
 from mmconvert.parsers.onnx.source import Source
 from mmconvert.rules import Rules
@@ -69,16 +69,20 @@ def _packed(
     return y, b(ops.Concat(axis=0), *(b(ops.Unsqueeze(axes=(0,)), v) for v in (key, value)))
 
 
-def _operator(n: Source, query: Value, offset: Extent, softcap: float = 0.0) -> ops.ScaledDotProductAttention:
+def scale_of(n: Source, query: Value) -> float:
+    """The attribute; 0 stands for one over the root of the size of a head."""
     size, scale = query.type.shape[3], n.real("scale", 0.0)
     if scale == 0.0:
         if not isinstance(size, int):
             raise n.unsupported("without a scale, over heads of unknown size")
         scale = 1 / math.sqrt(size)
-    causal = n.flag("unidirectional") if n.kind != "GroupQueryAttention" else n.flag("causal", True)
-    return ops.ScaledDotProductAttention(
-        scale=scale, softcap=softcap, causal=causal, offset=offset if causal else 0
-    )
+    return scale
+
+
+def _operator(n: Source, query: Value, offset: Extent) -> ops.ScaledDotProductAttention:
+    scale = scale_of(n, query)
+    causal = n.flag("unidirectional")
+    return ops.ScaledDotProductAttention(scale=scale, causal=causal, offset=offset if causal else 0)
 
 
 def _padding(n: Source, b: Builder, index: int, key: Value, query: Value) -> Value | None:
@@ -87,11 +91,7 @@ def _padding(n: Source, b: Builder, index: int, key: Value, query: Value) -> Val
     if mask is None:
         return None
     if mask.type.rank == 1:
-        difference = mask.type.shape[0] - key.type.shape[0]
-        if difference != 0:
-            raise n.unsupported("with the ends and the starts of sequences")
-        ends = b(ops.Unsqueeze(axes=(1, 2, 3)), cast(b, mask, dtypes.I64))
-        seen = b(ops.Less(), positions(b, key, 2), ends)
+        seen = _between(n, b, mask, key)
     elif mask.type.rank in (2, 3):
         axes = (1, 2) if mask.type.rank == 2 else (1,)
         seen = b(ops.NotEqual(), b(ops.Unsqueeze(axes=axes), mask), 0)
@@ -99,6 +99,18 @@ def _padding(n: Source, b: Builder, index: int, key: Value, query: Value) -> Val
         raise n.unsupported(f"with a mask of {mask.type.rank} axes")
     dtype = query.type.dtype
     return b(ops.Where(), seen, np.zeros((), dtype), np.array(hidden, dtype))
+
+
+def _between(n: Source, b: Builder, marks: Value, key: Value) -> Value:
+    """Which keys stand before their sequence's end; ``marks`` may give the starts after all the ends."""
+    batch = key.type.shape[0]
+    places, wide = positions(b, key, 2), b(ops.Unsqueeze(axes=(1, 2, 3)), cast(b, marks, dtypes.I64))
+    if marks.type.shape[0] == batch:
+        return b(ops.Less(), places, wide)
+    if marks.type.shape[0] != 2 * batch:
+        raise n.unsupported(f"with a mask {marks.type}")
+    ends, starts = b.multi(ops.Split(axis=0, sizes=(batch, batch)), wide)
+    return b(ops.And(), b(ops.Less(), places, ends), b(ops.GreaterEqual(), places, starts))
 
 
 def _added(b: Builder, mask: Value | None, bias: Value | None) -> Value | None:
@@ -109,9 +121,9 @@ def _added(b: Builder, mask: Value | None, bias: Value | None) -> Value | None:
 
 @rule(f"{_DOMAIN}.MultiHeadAttention")
 def multi_head_attention(n: Source, b: Builder) -> tuple[Value | None, ...]:
-    if n.operand(0).type.rank != 3 or not n.has(1) or not n.has(2) or n.has(8):
-        raise n.unsupported("with packed operands, or a past that shares its memory")
-    heads, flat = n.integer("num_heads"), [n.operand(i) for i in range(3)]
+    if n.has(8):
+        raise n.unsupported("with a past that shares its memory")
+    heads, flat = n.integer("num_heads"), _three(n, b)
     if n.has(3):
         flat = _biased(n, b, flat, n.operand(3))
     query = split_heads(n, b, flat[0], heads)
@@ -126,70 +138,30 @@ def multi_head_attention(n: Source, b: Builder) -> tuple[Value | None, ...]:
     return merge_heads(b, y), key, value
 
 
+def _three(n: Source, b: Builder) -> list[Value]:
+    """Queries, keys and values; packed, they lie beside one another in each head."""
+    query = n.operand(0)
+    if query.type.rank == 5:
+        return _unpacked(b, query, 3)
+    if n.has(1) and n.operand(1).type.rank == 5:
+        return [query, *_unpacked(b, n.operand(1), 2)]
+    return [n.operand(i) for i in range(3)]
+
+
+def _unpacked(b: Builder, x: Value, count: int) -> list[Value]:
+    """[batch, positions, heads, count, size] as ``count`` times [batch, positions, heads * size]."""
+    batch, places, heads, _, size = x.type.require_rank(5).shape
+    parts = b.multi(ops.Split(axis=3, sizes=(1,) * count), x)
+    return [b(ops.Reshape(shape=(batch, places, heads * size)), part) for part in parts]
+
+
 def _biased(n: Source, b: Builder, flat: list[Value], bias: Value) -> list[Value]:
-    widths = tuple(x.type.shape[2] if x.type.rank == 3 else 0 for x in flat)
-    if 0 in widths:
-        raise n.unsupported("with a bias of keys that have heads already")
-    parts = b.multi(ops.Split(axis=0, sizes=widths), bias)
-    return [b(ops.Add(), x, part) for x, part in zip(flat, parts, strict=True)]
-
-
-@rule(f"{_DOMAIN}.GroupQueryAttention")
-def group_query_attention(n: Source, b: Builder) -> tuple[Value | None, ...]:
-    """Attention over a past that holds exactly what came before: it grows by what is new."""
-    heads, shared = n.integer("num_heads"), n.integer("kv_num_heads")
-    _refuse_variants(n)
-    query, key, value = _grouped(n, b, heads, shared)
-    past = n.operand(3).type.shape[2] if n.has(3) else 0
-    if n.flag("do_rotary"):
-        query, key = _rotated(n, b, (query, key), past)
-    if n.has(3):
-        key, value = (b(ops.Concat(axis=2), n.operand(i), x) for i, x in ((3, key), (4, value)))
-    mask, window = n.optional(10), n.integer("local_window_size", -1)
-    if window > 0:
-        rows = b(ops.Unsqueeze(axes=(1,)), _shifted(n, b, positions(b, query, 2), past))
-        near = b(ops.Greater(), positions(b, key, 2), b(ops.Sub(), rows, window))
-        mask = restricted(b, mask, near, query.type.dtype)
-    op = _operator(n, query, past, n.real("softcap", 0.0))
-    return merge_heads(b, b(op, query, key, value, mask)), key, value
-
-
-def _refuse_variants(n: Source) -> None:
-    """Refuses what is not the plain form."""
-    quantized = any(n.text(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
-    n.ignore("kv_cache_bit_width", "qk_norm_epsilon")
-    other = n.integer("smooth_softmax", 0) > 0 or n.flag("qk_output") or n.flag("sliding_window_cache")
-    if quantized or other or any(n.has(i) for i in range(11, 16)):
-        raise n.unsupported("with a quantized cache, sinks, norms of heads or smooth softmax")
-
-
-def _grouped(n: Source, b: Builder, heads: int, shared: int) -> list[Value]:
-    """Queries, keys and values by heads; they may come side by side."""
-    if n.has(1):
-        parts = [n.operand(i) for i in range(3)]
-    else:
-        size = dims.floordiv(n.operand(0).type.shape[2], heads + 2 * shared)
-        sizes = tuple(size * count for count in (heads, shared, shared))
-        parts = list(b.multi(ops.Split(axis=2, sizes=sizes), n.operand(0)))
-    return [split_heads(n, b, x, count) for x, count in zip(parts, (heads, shared, shared), strict=True)]
-
-
-def _rotated(n: Source, b: Builder, pair: tuple[Value, Value], past: Extent) -> tuple[Value, Value]:
-    query, key = pair
-    if n.has(9):
-        places = n.operand(9)
-    else:
-        places = b(ops.Unsqueeze(axes=(0,)), _shifted(n, b, positions(b, query, 2), past))
-    cos, sin = (b(ops.Gather(axis=0), n.operand(i), places) for i in (7, 8))
-    op = ops.RotaryEmbedding(interleaved=n.flag("rotary_interleaved"))
-    return b(op, query, cos, sin), b(op, key, cos, sin)
-
-
-def _shifted(n: Source, b: Builder, places: Value, past: Extent) -> Value:
-    """Positions after those of the past."""
-    if past == 0:
-        return places
-    return b(ops.Add(), places, past if isinstance(past, int) else extent(b, n.operand(3), 2))
+    """With their parts of the bias; keys and values that have heads already have had theirs."""
+    width = flat[0].type.shape[2]
+    widths = [x.type.shape[2] if x.type.rank == 3 else x.type.shape[1] * x.type.shape[3] for x in flat[1:]]
+    parts = b.multi(ops.Split(axis=0, sizes=(width, *widths)), bias)
+    pairs = zip(flat, parts, strict=True)
+    return [b(ops.Add(), x, part) if x.type.rank == 3 else x for x, part in pairs]
 
 
 @rule(f"{_DOMAIN}.RotaryEmbedding")

@@ -230,8 +230,6 @@ def _scan_body(
 @rule("Scan")
 def scan_8(n: Source, b: Builder) -> tuple[Value, ...]:
     """The first axis of all operands is a batch: a Scan over it whose body is the Scan over the next."""
-    if n.has(0):
-        raise n.unsupported("with sequence_lens")
     operands = [n.operand(index) for index in range(1, len(n.inputs))]
     count = n.integer("num_scan_inputs")
     carried = len(operands) - count
@@ -240,27 +238,51 @@ def scan_8(n: Source, b: Builder) -> tuple[Value, ...]:
     reverse = tuple(map(bool, n.integers("directions", (0,) * count)))
     types = [v.type.with_shape(v.type.shape[1:]) for v in operands]
     body = _scan_body(n, n.graph("body"), types[:carried], types[carried:], (0,) * count)
-    collected = len(body.graph.outputs) - carried
-    inner = ops.Scan(
-        body=body.graph,
+    lengths = n.optional(0)
+    if lengths is not None:
+        operands = [
+            v if index < carried or not reverse[index - carried] else _turned(b, v, lengths)
+            for index, v in enumerate(operands)
+        ]
+        operands, carried, reverse = [lengths, *operands], carried + 1, (False,) * count
+        types = [lengths.type.with_shape(()), *types]
+        _end_early(n, body.graph, carried)
+    inner = _plain_scan(body.graph, carried, reverse)
+    batch = Graph("batch")
+    inputs = [*types, *(v.type for v in body.captures)]
+    values = [batch.input(f"operand_{index}", type) for index, type in enumerate(inputs)]
+    results = Builder(batch, origin=n.origin).multi(inner, *values)
+    results = results if lengths is None else results[1:]
+    batch.set_outputs(results, [f"result_{index}" for index in range(len(results))])
+    return b.multi(_plain_scan(batch, 0, (False,) * len(operands)), *operands, *body.captures)
+
+
+def _plain_scan(body: Graph, carried: int, reverse: tuple[bool, ...]) -> ops.Scan:
+    """A Scan over the first axes."""
+    collected = len(body.outputs) - carried
+    return ops.Scan(
+        body=body,
         carried=carried,
-        axes=(0,) * count,
+        axes=(0,) * len(reverse),
         reverse=reverse,
         output_axes=(0,) * collected,
         output_reverse=(False,) * collected,
     )
-    batch = Graph("batch")
-    names = [f"operand_{index}" for index in range(len(operands) + len(body.captures))]
-    inputs = [*types, *(v.type for v in body.captures)]
-    values = [batch.input(name, type) for name, type in zip(names, inputs, strict=True)]
-    results = Builder(batch, origin=n.origin).multi(inner, *values)
-    batch.set_outputs(results, [f"result_{index}" for index in range(len(results))])
-    op = ops.Scan(
-        body=batch,
-        carried=0,
-        axes=(0,) * len(operands),
-        reverse=(False,) * len(operands),
-        output_axes=(0,) * len(results),
-        output_reverse=(False,) * len(results),
-    )
-    return b.multi(op, *operands, *body.captures)
+
+
+def _turned(b: Builder, x: Value, lengths: Value) -> Value:
+    """A batch of sequences, each up to its own length from the end to the beginning."""
+    return b(ops.ReverseSequence(time_axis=1, batch_axis=0), x, lengths)
+
+
+def _end_early(n: Source, body: Graph, carried: int) -> None:
+    """Puts before the state how many rounds are left; after them the state stays and what is made is 0."""
+    b = Builder(body, origin=n.origin)
+    left = body.input("rounds_left", _COUNT)
+    body.inputs = [left, *body.inputs[:-1]]
+    going, kept = b(ops.Greater(), left, np.array(0, np.int64)), body.inputs[1:carried]
+    results, names = list(body.outputs), list(body.output_names)
+    for index, value in enumerate(results):
+        other = kept[index] if index < len(kept) else np.zeros((), value.type.dtype)
+        results[index] = b(ops.Where(), going, value, other)
+    body.set_outputs([b(ops.Sub(), left, np.array(1, np.int64)), *results], ["rounds_after", *names])

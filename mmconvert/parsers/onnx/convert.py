@@ -18,7 +18,7 @@ from mmconvert.parsers.onnx.functions import domain_of, key_of
 from mmconvert.parsers.onnx.reader import ModelFile
 from mmconvert.parsers.onnx.scope import Nodes
 from mmconvert.parsers.onnx.source import Context, Items, Library
-from mmconvert.parsers.onnx.types import input_type, item_types
+from mmconvert.parsers.onnx.types import Shapes, input_type, item_types
 from mmconvert.rules import Rules
 from mmconvert.tensors import Array, Tensor
 
@@ -35,8 +35,10 @@ class Converter:
         rules: Rules[str],
         fix: Mapping[str, Any] | None = None,
         items: Mapping[str, int] | None = None,
+        shapes: Shapes | None = None,
     ) -> None:
         self.file, self.fix, self.items = file, dict(fix or {}), dict(items or {})
+        self.shapes = dict(shapes or {})
         self.warnings: list[str] = []
         functions = {key_of(domain_of(f.domain), f.name): f for f in file.proto.functions}
         self.context = Context(
@@ -110,7 +112,9 @@ class Converter:
 
     def _inputs(self, proto: GraphProto) -> None:
         values = self.context.values
-        if unknown := sorted({*self.fix, *self.items} - {info.name for info in proto.input}):
+        names = {info.name for info in proto.input}
+        held = {f"{name}_{i}" for name, count in self.items.items() for i in range(count)}
+        if unknown := sorted(({*self.fix, *self.items} - names) | (set(self.shapes) - names - held)):
             known = ", ".join(info.name for info in proto.input)
             raise UsageError(f"the model has no input called {', '.join(unknown)}", hint=f"it has {known}")
         for name, tensor in self.file.initializers.items():
@@ -123,12 +127,14 @@ class Converter:
                 values[info.name] = self._fixed(info)
             elif info.name not in values and info.name not in self.file.refused:
                 with self.nodes.collecting():
-                    values[info.name] = self.graph.input(info.name, input_type(info, self.context.symbols))
+                    values[info.name] = self.graph.input(
+                        info.name, input_type(info, self.context.symbols, self.shapes)
+                    )
 
     def _sequence(self, info: ValueInfoProto) -> Items:
         """An input that stands for several tensors, or for none."""
         count = self.items[info.name]
-        types = item_types(info, count, self.context.symbols)
+        types = item_types(info, count, self.context.symbols, self.shapes)
         values = tuple(self.graph.input(f"{info.name}_{i}", type) for i, type in enumerate(types))
         return Items(values, absent=count == 0 and info.type.WhichOneof("value") == "optional_type")
 
@@ -149,7 +155,7 @@ class Converter:
 
     def _fixed(self, info: ValueInfoProto) -> Value:
         """An input that is a constant from now on."""
-        type = input_type(info, self.context.symbols)
+        type = input_type(info, self.context.symbols, self.shapes)
         array = _as(type.dtype, self.fix[info.name])
         fits = array.ndim == type.rank and array.dtype == type.dtype
         if not fits or any(isinstance(e, int) and e != array.shape[i] for i, e in enumerate(type.shape)):

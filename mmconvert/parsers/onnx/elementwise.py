@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ml_dtypes
+import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
@@ -30,6 +31,8 @@ BINARY: dict[str, type[Op]] = {
     "LessOrEqual": ops.LessEqual,
     "GreaterOrEqual": ops.GreaterEqual,
 }
+
+_ROUNDING = {"up": 0x7FFFFF, "down": 0, "nearest": 0x400000}
 
 CHAINS: dict[str, type[Op]] = {"Sum": ops.Add, "Mean": ops.Add, "Max": ops.Max, "Min": ops.Min}
 
@@ -107,15 +110,28 @@ def cast_like(n: Source, b: Builder) -> Value:
 def convert(n: Source, b: Builder, to: DType) -> Value:
     """The operand as ``to``, as the attributes of Cast say."""
     saturate = n.flag("saturate", True)
-    rounding = n.text("round_mode", "up")
+    rounding = n.choice("round_mode", "up", *_ROUNDING)
     x = n.operand(0)
     if to == dtypes.BY_NAME["f8e8m0"] and x.type.dtype != to:
-        raise n.unsupported(f"to float8e8m0 with round_mode={rounding!r}")
+        return _power_of_two(b, cast(b, x, dtypes.F32), rounding, saturate)
     if saturate and _is_float8(to) and dtypes.is_float(x.type.dtype) and x.type.dtype != to:
         # What is out of range becomes the largest number; NumPy's own cast would give NaN or infinity.
         limit = float(ml_dtypes.finfo(to).max)  # type: ignore[no-untyped-call]
         x = b(ops.Clip(low=-limit, high=limit), x)
     return b(ops.Cast(to=to), x)
+
+
+def _power_of_two(b: Builder, x: Value, rounding: str, saturate: bool) -> Value:
+    """``x`` as the exponent of a power of two, which is all that float8e8m0 holds.
+
+    Added to the bits of a float32, ``_ROUNDING`` carries into the exponent where it has to grow.
+    """
+    bits = b(ops.BitwiseAnd(), b(ops.BitCast(source="f32", to="u32"), x), np.array(0x7FFFFFFF, np.uint32))
+    grown = b(ops.Add(), bits, np.array(_ROUNDING[rounding], np.uint32))
+    code = b(ops.BitShift(left=False), grown, np.array(23, np.uint32))
+    code = b(ops.Min(), code, np.array(254 if saturate else 255, np.uint32))
+    code = b(ops.Where(), b(ops.IsNan(), x), np.array(255, np.uint32), code)
+    return b(ops.BitCast(source="u8", to="f8e8m0"), b(ops.Cast(to=dtypes.U8), code))
 
 
 def cast(b: Builder, x: Value, to: DType) -> Value:

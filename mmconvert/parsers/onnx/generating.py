@@ -130,8 +130,13 @@ def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
     n.ignore("ratio", "seed")
     if n.has(2) and bool(n.scalar(2, "training_mode")):
         raise n.unsupported("in training mode", hint="export the model for inference")
+    return kept(n, b, dtypes.BOOL if n.version >= 10 else x.type.dtype)
+
+
+def kept(n: Source, b: Builder, mask: DType) -> tuple[Value, ...]:
+    """All elements of the operand, and the mask that says so."""
+    x = n.operand(0)
     if not n.wants(1):
         return (b(ops.Identity(), x),)
-    if n.version < 12:
-        raise n.unsupported("with its mask")
-    return b(ops.Identity(), x), b(ops.Fill(shape=x.type.shape, value=True, dtype=dtypes.BOOL))
+    one: bool | float = True if mask == dtypes.BOOL else 1.0
+    return b(ops.Identity(), x), b(ops.Fill(shape=x.type.shape, value=one, dtype=mask))

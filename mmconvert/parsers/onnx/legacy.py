@@ -9,6 +9,7 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.parsers.onnx.elementwise import BINARY, convert
+from mmconvert.parsers.onnx.generating import kept
 from mmconvert.parsers.onnx.matmul import gemm
 from mmconvert.parsers.onnx.norm import batch_norm
 from mmconvert.parsers.onnx.resize import upsample
@@ -91,9 +92,7 @@ def concat(n: Source, b: Builder) -> Value:
 @rule("Dropout")
 def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
     n.ignore("ratio", "is_test")
-    if n.wants(1):
-        raise n.unsupported("with its mask")
-    return (b(ops.Identity(), n.operand(0)),)
+    return kept(n, b, n.operand(0).type.dtype)
 
 
 @rule("Gemm")

@@ -20,15 +20,24 @@ _INFERENCE = "export the model for inference, not for training"
 
 @rule("BatchNormalization", since=7)
 def batch_norm(n: Source, b: Builder) -> Value:
-    if not n.flag("spatial", True):
-        raise n.unsupported("spatial=0, statistics for each position")
+    spatial = n.flag("spatial", True)
     if n.flag("training_mode") or any(n.wants(i) for i in range(1, 5)):
         raise n.unsupported("statistics of the batch, as in training", hint=_INFERENCE)
     n.ignore("momentum")
     x, *others = (n.operand(i) for i in range(5))
-    op = ops.BatchNorm(epsilon=n.real("epsilon", _EPSILON), axis=min(1, x.type.rank - 1))
+    epsilon = n.real("epsilon", _EPSILON)
+    if not spatial:
+        return _each_position(b, x, others, epsilon)
+    op = ops.BatchNorm(epsilon=epsilon, axis=min(1, x.type.rank - 1))
     wide = max((v.type.dtype for v in (x, *others)), key=lambda dtype: dtype.itemsize)
     return cast(b, b(op, *(cast(b, v, wide) for v in (x, *others))), x.type.dtype)
+
+
+def _each_position(b: Builder, x: Value, weights: list[Value], epsilon: float) -> Value:
+    """Batch normalization by statistics of each channel at each position, as there was up to opset 8."""
+    scale, bias, mean, variance = weights
+    factor = b(ops.Mul(), scale, b(ops.Rsqrt(), b(ops.Add(), variance, epsilon)))
+    return b(ops.Add(), b(ops.Mul(), b(ops.Sub(), x, mean), factor), bias)
 
 
 @rule("InstanceNormalization")

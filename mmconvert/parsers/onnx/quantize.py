@@ -11,6 +11,7 @@ from mmconvert.dtypes import DType
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
+from mmconvert.ir.types import Layout
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.elementwise import cast
 from mmconvert.parsers.onnx.source import Source
@@ -90,16 +91,23 @@ def conv_integer(n: Source, b: Builder) -> Value:
 
 
 @rule("QLinearConv", since=10)
-def qlinear_conv(n: Source, b: Builder) -> Value:
+def qlinear_conv_10(n: Source, b: Builder) -> Value:
+    return qlinear_conv(n, b, LAYOUT)
+
+
+def qlinear_conv(n: Source, b: Builder, layout: Layout) -> Value:
+    """A convolution of quantized numbers; its weight has the channels before the kernel in either layout."""
     count = len(kernel_of(n, n.operand(3)))
     op = ops.Conv(
         strides=positive(n, "strides", count, (1,) * count),
         dilations=positive(n, "dilations", count, (1,) * count),
         padding=padding(n, count),
         groups=n.integer("group", 1),
-        layout=LAYOUT,
+        layout=layout,
     )
     x, weight = dequantized(n, b, 0), dequantized(n, b, 3)
+    if layout is Layout.NHWC:
+        weight = b(ops.Transpose(perm=(0, *range(2, count + 2), 1)), weight)
     bias = n.optional(8)
     if bias is not None:
         scale = b(ops.Mul(), scalar(b, n.operand(1)), scalar(b, n.operand(4)))

@@ -23,6 +23,7 @@ MAX_CALLS = 100_000
 """How many functions may be read in the place of calls: functions of functions grow beyond all bounds."""
 
 _CUSTOM = "export the model without optimisations for one runtime"
+_BLOCKED = "its weights lie as one processor wants them: save the model at ORT_ENABLE_EXTENDED"
 _OTHER = "build the model from other operators, or cut it before this one"
 
 
@@ -172,7 +173,8 @@ class Nodes:
         if key in library.functions or library.rules.find(key, version) or is_defined(domain, node, version):
             return
         what = f"operator {key}" + (f" of operator set {version}" if key in library.rules else "")
-        self.context.problems.append(Problem(what, (place(node),), _CUSTOM if domain else _OTHER))
+        hint = _BLOCKED if domain == "com.microsoft.nchwc" else _CUSTOM if domain else _OTHER
+        self.context.problems.append(Problem(what, (place(node),), hint))
 
     def _key(self, node: NodeProto) -> tuple[str, str, int]:
         domain = domain_of(node.domain)

@@ -9,6 +9,8 @@ from mmconvert.parsers.onnx import (
     attention,
     contrib,
     contrib_attention,
+    contrib_grouped,
+    contrib_quantized,
     control,
     elementwise,
     generating,
@@ -49,4 +51,6 @@ RULES: Final[Rules[str]] = Rules.merge(
     signal.rule,
     contrib.rule,
     contrib_attention.rule,
+    contrib_grouped.rule,
+    contrib_quantized.rule,
 )

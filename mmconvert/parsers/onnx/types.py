@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from onnx import TensorShapeProto, TypeProto, ValueInfoProto
 
-from mmconvert.errors import InvalidModelError, UnsupportedError
-from mmconvert.ir.types import Extent, TensorType
+from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
+from mmconvert.ir.types import Extent, Shape, TensorType
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.symbols import Symbols
 
 _MAX_EXTENT = 1 << 48
 
 
-def input_type(info: ValueInfoProto, symbols: Symbols) -> TensorType:
+Shapes = Mapping[str, Sequence[int | None]]
+"""Extents that are given for inputs by their names; None leaves one as the file has it."""
+
+
+def input_type(info: ValueInfoProto, symbols: Symbols, shapes: Shapes) -> TensorType:
     """The type of a graph input.
 
     Raises:
         UnsupportedError: it is no dense tensor of numbers, or its rank is unknown.
         InvalidModelError: an extent is negative.
+        UsageError: ``shapes`` has another shape than the file.
     """
     where = f"input {info.name!r}"
     kind = info.type.WhichOneof("value")
@@ -27,10 +34,10 @@ def input_type(info: ValueInfoProto, symbols: Symbols) -> TensorType:
         hint = f"say how many tensors it holds: items={{{info.name!r}: 2}} (--items {info.name}=2)"
         what = f"inputs of {kind.removesuffix('_type')} type are not supported"
         raise UnsupportedError(what, where=where, hint=hint)
-    return _tensor_type(info.type.tensor_type, info.name, symbols)
+    return _tensor_type(info.type.tensor_type, info.name, symbols, shapes)
 
 
-def item_types(info: ValueInfoProto, count: int, symbols: Symbols) -> list[TensorType]:
+def item_types(info: ValueInfoProto, count: int, symbols: Symbols, shapes: Shapes) -> list[TensorType]:
     """The types of ``count`` tensors that a graph input of sequence or optional type holds.
 
     Raises:
@@ -51,23 +58,34 @@ def item_types(info: ValueInfoProto, count: int, symbols: Symbols) -> list[Tenso
         own.CopyFrom(type.tensor_type)
         for dim in own.shape.dim:
             dim.ClearField("dim_param")
-        found.append(_tensor_type(own, f"{info.name}_{index}", symbols))
+        found.append(_tensor_type(own, f"{info.name}_{index}", symbols, shapes))
     return found
 
 
-def _tensor_type(tensor: TypeProto.Tensor, name: str, symbols: Symbols) -> TensorType:
-    where = f"input {name!r}"
+def _tensor_type(tensor: TypeProto.Tensor, name: str, symbols: Symbols, shapes: Shapes) -> TensorType:
+    where, given = f"input {name!r}", shapes.get(name)
     dtype = tensors.dtype_of(tensor.elem_type, where)
+    dims = list(tensor.shape.dim)
     if not tensor.HasField("shape"):
-        raise UnsupportedError(
-            "an input of unknown rank",
-            where=where,
-            hint="give the input a shape; single extents may stay unknown",
-        )
-    if len(tensor.shape.dim) > tensors.MAX_RANK:
+        if given is None:
+            hint = f"say its shape, with None for what stays unknown: shapes={{{name!r}: (1, None)}}"
+            raise UnsupportedError("an input of unknown rank", where=where, hint=hint)
+        dims = [TensorShapeProto.Dimension() for _ in given]
+    if len(dims) > tensors.MAX_RANK:
         raise InvalidModelError(f"it has more than {tensors.MAX_RANK} axes", where=where)
-    shape = [_extent(dim, axis, name, symbols) for axis, dim in enumerate(tensor.shape.dim)]
-    return TensorType(dtype, tuple(shape))
+    shape = tuple(_extent(dim, axis, name, symbols) for axis, dim in enumerate(dims))
+    return TensorType(dtype, shape if given is None else _fitting(shape, given, where))
+
+
+def _fitting(have: Shape, given: Sequence[int | None], where: str) -> Shape:
+    """The extents of the file, and those that are given where it leaves them open."""
+    pairs = list(zip(have, given, strict=False))
+    if len(have) != len(given) or any(isinstance(e, int) and g not in (e, None) for e, g in pairs):
+        shown = ",".join(map(str, have))
+        raise UsageError(f"the {where} is [{shown}], which the shape {list(given)} does not fit")
+    if any(g is not None and g < 0 for g in given):
+        raise UsageError(f"an extent of the {where} is negative: {list(given)}")
+    return tuple(e if g is None else g for e, g in pairs)
 
 
 def _extent(dim: TensorShapeProto.Dimension, axis: int, name: str, symbols: Symbols) -> Extent:

@@ -19,8 +19,8 @@ from mmconvert.runtimes.onnxruntime import Session
 from tests.emitters.onnx.files import execute, write
 
 
-def model(text: str) -> onnx.ModelProto:
-    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17, "my" : 1]>\n{text}')
+def model(text: str, opset: int = 17) -> onnx.ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "my" : 1]>\n{text}')
 
 
 def agree(proto: onnx.ModelProto, folder: Path, **feeds: np.ndarray) -> Graph:
@@ -169,6 +169,25 @@ def test_a_scan_cuts_along_axes_and_directions(tmp_path: Path) -> None:
     feeds = {"start": np.ones(2, np.float32), "xs": X, "zs": X.T.copy() + 1}
     graph = agree(proto, tmp_path, **feeds)
     assert str(graph.outputs[1].type) == "f32[n,t]"
+
+
+@pytest.mark.parametrize("lengths", [(4, 4, 4), (4, 1, 3), (1, 2, 4)])
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_an_old_scan_over_sequences_of_their_own_lengths(
+    lengths: tuple[int, ...], reverse: int, tmp_path: Path
+) -> None:
+    proto = model(
+        """
+        m (int64[n] lengths, float[n,2] start, float[n,t,2] xs) => (float[n,2] last, float[n,t,2] ys) {
+            last, ys = Scan(lengths, start, xs) <num_scan_inputs = 1, directions = [REVERSE],
+                body = b (float[2] s, float[2] x) => (float[2] u, float[2] y) {
+                    u = Add(s, x) half = Constant <value = float {0.5}> () y = Mul(u, half)
+                }>
+        }""".replace("REVERSE", str(reverse)),
+        opset=8,
+    )
+    feeds = {"lengths": np.array(lengths), "start": np.ones((3, 2), np.float32)}
+    agree(proto, tmp_path, **feeds, xs=np.arange(24, dtype=np.float32).reshape(3, 4, 2))
 
 
 def test_bounds_that_only_the_run_tells(tmp_path: Path) -> None:

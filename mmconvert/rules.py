@@ -42,6 +42,10 @@ class Rules(Generic[K]):
         usable = [since for since in self._table.get(key, ()) if since <= version]
         return self._table[key][max(usable)] if usable else None
 
+    def versions(self, key: K) -> list[int]:
+        """The versions that ``key`` has rules since."""
+        return sorted(self._table.get(key, ()))
+
     def __contains__(self, key: K) -> bool:
         return key in self._table
 

@@ -18,9 +18,8 @@ def place(node: NodeProto) -> str:
 def reads(node: NodeProto) -> list[str]:
     """The names that a node reads, those that its graphs take from around them included, each once."""
     names = dict.fromkeys(filter(None, node.input))
-    for attribute in node.attribute:
-        for graph in _graphs(attribute):
-            names.update(dict.fromkeys(free_names(graph)))
+    for graph in graphs_of(node):
+        names.update(dict.fromkeys(free_names(graph)))
     return list(names)
 
 
@@ -33,8 +32,12 @@ def free_names(graph: GraphProto) -> list[str]:
     return [name for name in dict.fromkeys(read) if name and name not in made]
 
 
-def _graphs(attribute: AttributeProto) -> list[GraphProto]:
-    return [attribute.g] if attribute.type == AttributeProto.GRAPH else list(attribute.graphs)
+def graphs_of(node: NodeProto) -> list[GraphProto]:
+    """The graphs among the attributes of a node."""
+    found = []
+    for attribute in node.attribute:
+        found += [attribute.g] if attribute.type == AttributeProto.GRAPH else list(attribute.graphs)
+    return found
 
 
 def execution_order(nodes: Sequence[NodeProto], given: Iterable[str], outputs: Iterable[str]) -> list[int]:

@@ -14,17 +14,14 @@ from mmconvert.ir.graph import Graph, Origin, Value
 from mmconvert.ir.types import TensorType
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.functions import call, definition, domain_of, is_defined, key_of
-from mmconvert.parsers.onnx.order import execution_order, free_names, place, reads
+from mmconvert.parsers.onnx.order import execution_order, free_names, graphs_of, place, reads
+from mmconvert.parsers.onnx.refused import is_refused, reason
 from mmconvert.parsers.onnx.source import Context, Items, Source, Thing
 from mmconvert.parsers.onnx.sparse import dense
 from mmconvert.tensors import Tensor
 
 MAX_CALLS = 100_000
 """How many functions may be read in the place of calls: functions of functions grow beyond all bounds."""
-
-_CUSTOM = "export the model without optimisations for one runtime"
-_BLOCKED = "its weights lie as one processor wants them: save the model at ORT_ENABLE_EXTENDED"
-_OTHER = "build the model from other operators, or cut it before this one"
 
 
 class Reported(UnsupportedError):
@@ -170,11 +167,21 @@ class Nodes:
         """Finds every operator without a rule before any rule runs, so that all of them are reported."""
         domain, key, version = self._key(node)
         library = self.context.library
-        if key in library.functions or library.rules.find(key, version) or is_defined(domain, node, version):
+        if key in library.functions:
+            return
+        if not is_refused(domain, node.op_type) and (
+            library.rules.find(key, version) or is_defined(domain, node, version)
+        ):
             return
         what = f"operator {key}" + (f" of operator set {version}" if key in library.rules else "")
-        hint = _BLOCKED if domain == "com.microsoft.nchwc" else _CUSTOM if domain else _OTHER
-        self.context.problems.append(Problem(what, (place(node),), hint))
+        self.context.problems.append(Problem(what, (place(node),), reason(domain, node.op_type)))
+
+    def _refuse_inside(self, node: NodeProto) -> None:
+        """Finds them in the graphs of a node that is not read itself."""
+        for graph in graphs_of(node):
+            for inner in graph.node:
+                self._refuse_unknown(inner)
+                self._refuse_inside(inner)
 
     def _key(self, node: NodeProto) -> tuple[str, str, int]:
         domain = domain_of(node.domain)
@@ -182,6 +189,7 @@ class Nodes:
 
     def _node(self, proto: NodeProto, large: Mapping[str, Tensor] | None) -> None:
         if any(self.context.find(name) is None for name in reads(proto)):
+            self._refuse_inside(proto)
             return  # reported already, upstream
         _, _, version = self._key(proto)
         source = Source(proto, version, self.context, large, self.builder)

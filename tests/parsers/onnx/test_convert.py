@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mmconvert.errors import InferenceError, InvalidModelError, UnsupportedError
+from mmconvert.errors import InferenceError, InvalidModelError, UnsupportedError, UsageError
 from mmconvert.ir.check import check
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
@@ -206,12 +206,29 @@ def test_inputs_that_are_no_tensors_of_known_rank(tmp_path: Path) -> None:
     sequence = helper.make_tensor_sequence_value_info("s", FLOAT, [2])
     nodes = [node("Relu", "x", "y")]
     for bad, message in [
-        (given("x", None), r"an input of unknown rank at input 'x'\n    hint: give the input a shape"),
+        (given("x", None), r"an input of unknown rank at input 'x'\n    hint: say its shape"),
         (given("x", [2], TensorProto.STRING), "tensors of string elements are not supported at input 'x'"),
         (sequence, "inputs of sequence type are not supported at input 's'"),
     ]:
         with pytest.raises(UnsupportedError, match=message):
             parse(model(nodes, [bad] if bad.name == "x" else [X, bad]), tmp_path)
+
+
+def test_shapes_that_the_file_leaves_open(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    bare = model([node("Relu", "x", "y")], [given("x", None)])
+    path.write_bytes(bare.SerializeToString())
+    assert str(load(path, shapes={"x": (2, None)}).graph.outputs[0].type) == "f32[2,x_1]"
+    path.write_bytes(model([node("Relu", "x", "y")], [given("x", ["n", 3])]).SerializeToString())
+    assert str(load(path, shapes={"x": (5, None)}).graph.outputs[0].type) == "f32[5,3]"
+    for shapes, message in [
+        ({"x": (5, 4)}, r"the input 'x' is \[n,3\], which the shape \[5, 4\] does not fit"),
+        ({"x": (5,)}, "does not fit"),
+        ({"x": (-5, 3)}, "is negative"),
+        ({"other": (5, 3)}, "no input called other"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            load(path, shapes=shapes)
 
 
 def test_initializers_of_unsupported_types(tmp_path: Path) -> None:

@@ -145,7 +145,6 @@ def test_invalid(
     [
         ("Range", (fixed(0), fixed(5), np.int64(1)), {}, "Range: a step computed while the model runs"),
         ("Dropout", (X, fixed(0.5), fixed(True)), {}, "Dropout: in training mode"),
-        ("Dropout", (X,), {"opset": 10, "outputs": 2}, "Dropout: with its mask"),
     ],
 )
 def test_unsupported(

@@ -133,6 +133,15 @@ def test_split_by_operand_and_by_attribute(
     np.testing.assert_array_equal(second, X[:, 1:])
 
 
+@pytest.mark.parametrize(("opset", "dtype"), [(6, np.float32), (9, np.float32), (10, np.bool_)])
+def test_a_mask_that_keeps_everything(opset: int, dtype: type, tmp_path: Path) -> None:
+    y, mask = compute("Dropout", opset, X, {}, {"results": 2}, tmp_path)
+    np.testing.assert_array_equal(y, X)
+    assert mask.dtype == dtype
+    assert mask.shape == X.shape
+    assert np.all(mask)
+
+
 def test_gemm_adds_a_row(tmp_path: Path) -> None:
     x = X[0, 0]
     weight = np.ones((5, 3), np.float32)
@@ -144,7 +153,6 @@ def test_gemm_adds_a_row(tmp_path: Path) -> None:
     ("kind", "constants", "attributes", "error", "message"),
     [
         ("Cast", {}, {"to": "STRING"}, UnsupportedError, "to STRING"),
-        ("Dropout", {}, {"results": 2}, UnsupportedError, "with its mask"),
         ("BatchNormalization", NORM, {}, UnsupportedError, "is_test=0"),
         ("LpPool", {}, {"kernel_shape": [2, 2], "p": 2.5}, UnsupportedError, r"p=2\.5"),
         ("GlobalLpPool", {}, {"p": 0.0}, InvalidModelError, r"p=0\.0 must be above 0"),

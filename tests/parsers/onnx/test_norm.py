@@ -18,6 +18,12 @@ CASES = [
     *case("BatchNormalization", X, C, C, C, VARIANCE, opset=(7, 9, 14, 15)),
     *case("BatchNormalization", X, C, C, C, VARIANCE, epsilon=0.01, momentum=0.5, opset=(9, 15)),
     *case("BatchNormalization", FLAT, C, C, C, VARIANCE, opset=(9, 15)),
+    *case(
+        "BatchNormalization",
+        *(X, *(fixed(x(6, 5, 4, low=0.1, high=2, seed=s)) for s in range(4))),
+        spatial=0,
+        opset=7,
+    ),
     *case("InstanceNormalization", X, C, C, opset=(7, 22)),
     *case("InstanceNormalization", x(2, 6, 5), C, C, epsilon=0.01),
     *case("LayerNormalization", X, LAST, LAST),
@@ -88,11 +94,6 @@ def test_training_is_refused(attributes: dict[str, int], outputs: int, opset: in
         parse(
             tmp_path, "BatchNormalization", X, C, C, C, VARIANCE, opset=opset, outputs=outputs, **attributes
         )
-
-
-def test_statistics_for_each_position_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="spatial=0"):
-        parse(tmp_path, "BatchNormalization", X, C, C, C, VARIANCE, opset=7, spatial=0)
 
 
 @pytest.mark.parametrize(

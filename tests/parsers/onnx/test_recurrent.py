@@ -41,7 +41,40 @@ CASES = [
     *layer("LSTM", "b", input_forget=1, opset=14),
     *layer("GRU", "bh", linear_before_reset=1, opset=(7, 14)),
     *layer("RNN", "b", activations=["Affine"], activation_alpha=[0.5], activation_beta=[0.25], opset=14),
-    *layer("RNN", "b", activations=["Relu"], opset=14),
+    *(
+        c
+        for name, alpha, beta in (
+            *(("Relu", [], []), ("Tanh", [], []), ("Sigmoid", [], [])),
+            *(("Softsign", [], []), ("Softplus", [], []), ("HardSigmoid", [], [])),
+            *(("LeakyRelu", [], []), ("Elu", [], []), ("LeakyRelu", [0.3], []), ("Elu", [0.3], [])),
+            *(("ThresholdedRelu", [0.3], []), ("HardSigmoid", [0.3], [0.2]), ("ScaledTanh", [0.3], [0.6])),
+        )
+        for c in layer("RNN", "b", activations=[name], activation_alpha=alpha, activation_beta=beta, opset=14)
+    ),
+    *layer(
+        "LSTM",
+        "blhcp",
+        2,
+        direction="bidirectional",
+        activations=["HardSigmoid", "Affine", "LeakyRelu"] * 2,
+        activation_alpha=[0.3, 0.5, 0.6, 0.2, 0.4, 0.7],
+        activation_beta=[0.2, 0.1, 0.3, 0.4],
+        opset=14,
+    ),
+    *layer(
+        "GRU",
+        "bl",
+        2,
+        direction="bidirectional",
+        activations=["HardSigmoid", "LeakyRelu"] * 2,
+        activation_alpha=[0.3, 0.6, 0.2, 0.5],
+        activation_beta=[0.2, 0.3],
+        linear_before_reset=1,
+        clip=0.5,
+        opset=14,
+    ),
+    *layer("LSTM", "blhcp", 2, direction="bidirectional", clip=0.3, opset=14),
+    *layer("LSTM", "blhcp", 2, direction="bidirectional", input_forget=1, opset=14),
     *layer("GRU", "b", activations=["HardSigmoid", "LeakyRelu"], opset=14),
     *layer(
         "LSTM",

@@ -24,6 +24,7 @@ from mmconvert.parsers.keras.table import RULES as KERAS  # noqa: E402
 from mmconvert.parsers.onnx.table import RULES as ONNX  # noqa: E402
 from tests.cases import FAMILIES  # noqa: E402
 from tests.cases.case import Case  # noqa: E402
+from tools import onnx_table  # noqa: E402
 
 TARGETS = ("onnx", "tflite")
 BEGIN, END = "<!-- support: generated -->", "<!-- support: end -->"
@@ -107,6 +108,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     table = counts()
     yield ROOT / "docs" / "operators.md", operators_page(table)
     yield ROOT / "docs" / "sources.md", sources_page()
+    yield ROOT / "docs" / "onnx.md", onnx_table.page()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -190,7 +190,9 @@ def floordiv(a: Extent, b: Extent) -> Extent:
     left = _canonical(rest)
     if isinstance(left, int):
         return _canonical([*whole, ((), left // b)])
-    return _canonical([*whole, ((FloorDiv(left, b),), 1)])
+    common = math.gcd(b, *(coefficient for _, coefficient in left.terms))
+    fraction = FloorDiv(_as_dim(_canonical([(m, c // common) for m, c in left.terms])), b // common)
+    return _canonical([*whole, ((fraction,), 1)])
 
 
 def ceildiv(a: Extent, b: int) -> Extent:
@@ -227,7 +229,7 @@ def _product(extents: tuple[Extent, ...]) -> Extent:
 
 
 def _divide_monomial(a: Extent, b: Dim) -> Extent | None:
-    """``a / b`` where ``b`` is one monomial that divides every term of ``a``; else None."""
+    """``a // b`` where the names of ``b``, one monomial, divide every term of ``a``; else None."""
     if len(b.terms) != 1:
         return None
     (divisor, scale), quotient = b.terms[0], []
@@ -237,10 +239,8 @@ def _divide_monomial(a: Extent, b: Dim) -> Extent | None:
             if atom not in left:
                 return None
             left.remove(atom)
-        if coefficient % scale:
-            return None
-        quotient.append((tuple(left), coefficient // scale))
-    return _canonical(quotient)
+        quotient.append((tuple(left), coefficient))
+    return floordiv(_canonical(quotient), scale)
 
 
 def _as_dim(extent: Extent) -> Dim:

@@ -56,6 +56,8 @@ def test_window_arithmetic_stays_readable():
     assert 2 * H - H - H == 0
     assert (N * H * 3) // H == 3 * N
     assert (4 * H + 6) // 2 == 2 * H + 3
+    assert str((4 * N * H * W) // (8 * N * W)) == "h//2"
+    assert str((6 * H + 4) // 8) == "(3*h+2)//4"
 
 
 def test_maximum_is_resolved_where_it_can_be():

@@ -67,6 +67,7 @@ CASES = [
     case("FusedConv", x(1, 4, 7, 6), fixed(x(6, 2, 3, 3)), activation="Relu", group=2, dilations=[2, 1]),
     case("FusedMatMul", x(2, 6, 3), x(2, 5, 6), transA=1, transB=1, alpha=0.25),
     case("FusedMatMul", x(3, 2, 4), x(2, 4, 5), transBatchA=1),
+    case("TransposeMatMul", x(2, 6, 3), x(2, 5, 6), transA=1, transB=1, alpha=0.25),
     case("FusedMatMul", x(4, 2, 3, 6), x(2, 3, 4, 5), transBatchA=1, transA=1),
     case("FusedMatMul", x(2, 3, 4), x(4, 2, 5), transBatchB=1),
     case("FusedMatMul", x(2, 3, 4), x(5, 2, 4), transBatchB=1, transB=1),
@@ -87,6 +88,10 @@ CASES = [
     case("Pad", X, fixed([0, 1, 2, 1, 0, 0]), fixed(1.5)),
     case("Pad", X, fixed([0, 1, 2, 1, 0, 0]), mode="edge"),
     case("Pad", X, fixed([0, 1, 2, 1, 0, 0]), mode="reflect"),
+    case("QuantizeLinear", x(2, 3, 4), TENTH, fixed(np.array(900, np.uint16))),
+    case("QuantizeLinear", x(2, 3, 4), fixed([0.1, 0.2, 0.3]), fixed(np.zeros(3, np.int8)), axis=1),
+    case("DequantizeLinear", x(2, 3, 4, low=0, high=60000, dtype=np.uint16), TENTH, fixed(np.uint16(900))),
+    case("DequantizeLinear", x(2, 3, 4, low=-9, high=9, dtype=np.int32), fixed([0.1, 0.2, 0.3]), axis=1),
     case("QLinearAdd", BYTES, TENTH, POINT, OTHER, fixed(0.0519), fixed(np.array(3, np.uint8)), *OUT),
     case(
         "QLinearMul",
@@ -295,6 +300,25 @@ CASES = [
 ]
 
 
+def few_bits(*columns: int) -> Any:
+    """An LSTM with a scale for all weights, or one for each of ``columns``."""
+    parts = [(fixed(x(1, size, 20, low=-127, high=127, dtype=np.int8)), size) for size in (4, 5)]
+    scales = [
+        (fixed(x(1, *columns, low=0.004, high=0.008, seed=s)), fixed(np.zeros((1, *columns), np.int8)))
+        for _, s in parts
+    ]
+    return case(
+        "DynamicQuantizeLSTM",
+        *(x(6, 2, 4), parts[0][0], parts[1][0], fixed(x(1, 40)), None, None, None, None),
+        *(v for pair in scales for v in pair),
+        outputs=3,
+        hidden_size=5,
+    )
+
+
+FEW_BITS = [few_bits(), few_bits(20)]
+
+
 @pytest.mark.parametrize("c", CASES)
 def test_against_the_runtime(c: Case, tmp_path: Path) -> None:
     check_case(c, tmp_path, rtol=2e-4)
@@ -314,23 +338,10 @@ def test_packed_operands(tmp_path: Path) -> None:
         assert_close(found, wanted)
 
 
-@pytest.mark.parametrize("columns", [(), (20,)])
-def test_an_lstm_of_few_bits(columns: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("c", FEW_BITS)
+def test_an_lstm_of_few_bits(c: Case, tmp_path: Path) -> None:
     """ONNX Runtime rounds inputs and states to 8 bits as well, so that only the first digits agree."""
-    parts = [(fixed(x(1, size, 20, low=-127, high=127, dtype=np.int8)), size) for size in (4, 5)]
-    scales = [
-        (fixed(x(1, *columns, low=0.004, high=0.008, seed=s)), fixed(np.zeros((1, *columns), np.int8)))
-        for _, s in parts
-    ]
-    c = case(
-        "DynamicQuantizeLSTM",
-        *(x(6, 2, 4), parts[0][0], parts[1][0], fixed(x(1, 40)), None, None, None, None),
-        *(v for pair in scales for v in pair),
-        outputs=3,
-        hidden_size=5,
-    )
-    (one,) = c.values
-    check_case(one, tmp_path, rtol=2e-2)
+    check_case(c, tmp_path, rtol=2e-2)
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,14 @@ CASES = [
     *layer("RNN", "b", activations=["Affine"], activation_alpha=[0.5], activation_beta=[0.25], opset=14),
     *(
         c
-        for name, alpha, beta in (
-            *(("Relu", [], []), ("Tanh", [], []), ("Sigmoid", [], [])),
-            *(("Softsign", [], []), ("Softplus", [], []), ("HardSigmoid", [], [])),
-            *(("LeakyRelu", [], []), ("Elu", [], []), ("LeakyRelu", [0.3], []), ("Elu", [0.3], [])),
-            *(("ThresholdedRelu", [0.3], []), ("HardSigmoid", [0.3], [0.2]), ("ScaledTanh", [0.3], [0.6])),
+        for name, parameters in (
+            *((name, {}) for name in ("Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")),
+            *((name, {}) for name in ("HardSigmoid", "LeakyRelu", "Elu")),
+            *((name, {"activation_alpha": [0.3]}) for name in ("LeakyRelu", "Elu", "ThresholdedRelu")),
+            ("HardSigmoid", {"activation_alpha": [0.3], "activation_beta": [0.2]}),
+            ("ScaledTanh", {"activation_alpha": [0.3], "activation_beta": [0.6]}),
         )
-        for c in layer("RNN", "b", activations=[name], activation_alpha=alpha, activation_beta=beta, opset=14)
+        for c in layer("RNN", "b", activations=[name], opset=14, **parameters)
     ),
     *layer(
         "LSTM",

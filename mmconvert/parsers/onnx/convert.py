@@ -45,7 +45,7 @@ class Converter:
             file.path.name,
             file.folder,
             problems=list(file.problems),
-            library=Library(rules, functions),
+            library=Library(rules, functions, file.inner),
             versions=self._versions(),
         )
         self.graph = Graph(file.proto.graph.name or "graph")

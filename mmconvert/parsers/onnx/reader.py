@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.files import map_file
@@ -26,7 +26,7 @@ _NODE, _INITIALIZER, _VALUE_INFO = 1, 5, 13  # of GraphProto
 _DOC_STRINGS = {"model": 6, "graph": 10, "node": 6}
 _SPARSE_INITIALIZER = 15
 _ATTRIBUTE = 5  # of NodeProto
-_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR = 1, 5  # of AttributeProto
+_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 1, 5, 6, 11  # of AttributeProto
 
 LARGE = 4096
 """A node of more bytes than this is searched for tensors that need not be copied."""
@@ -42,6 +42,8 @@ class ModelFile:
         proto: the model without initializers.
         initializers: the weights by name, in the order of the file.
         attributes: the large tensors among the attributes of nodes: number of the node -> name -> tensor.
+        inner: the large initializers of the graphs inside of nodes, with their names; in the model there is a
+            TensorProto without a type in the place of each, whose only extent is its position here.
         refused: the names of the initializers that cannot be represented.
         problems: why they cannot.
     """
@@ -51,6 +53,7 @@ class ModelFile:
     proto: ModelProto
     initializers: dict[str, Tensor]
     attributes: dict[int, dict[str, Tensor]]
+    inner: list[tuple[str, Tensor]]
     refused: set[str]
     problems: list[Problem]
 
@@ -61,6 +64,7 @@ class _Scan:
     folder: Folder
     initializers: dict[str, Tensor] = field(default_factory=dict)
     attributes: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    inner: list[tuple[str, Tensor]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     nodes: int = 0
@@ -81,7 +85,14 @@ def open_model(path: Path) -> ModelFile:
     if not all(isinstance(text, str) for text in _texts(proto)):
         raise InvalidModelError("a name in the file is not UTF-8", where=str(path))
     return ModelFile(
-        path, scan.folder, proto, scan.initializers, scan.attributes, scan.refused, scan.problems
+        path,
+        scan.folder,
+        proto,
+        scan.initializers,
+        scan.attributes,
+        scan.inner,
+        scan.refused,
+        scan.problems,
     )
 
 
@@ -180,10 +191,51 @@ def _attribute(scan: _Scan, attribute: wire.Field) -> bytes:
     ]
     values = [f for f in found if f.number == _ATTRIBUTE_TENSOR and f.kind == wire.BYTES]
     if len(names) != 1 or len(values) != 1:
-        return bytes(scan.data[attribute.begin : attribute.end])
+        return b"".join(_with_graphs(scan, found))
     try:
         _, tensor = tensors.read(scan.data, values[0].begin, values[0].end, scan.folder)
     except UnsupportedError:
         return bytes(scan.data[attribute.begin : attribute.end])  # refused where a rule asks for it
     scan.attributes.setdefault(scan.nodes, {})[names[0]] = tensor
     return b"".join(scan.data[f.start : f.end] for f in found if f is not values[0])
+
+
+def _with_graphs(scan: _Scan, attribute: list[wire.Field]) -> Iterator[bytes | memoryview]:
+    for f in attribute:
+        if f.number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS) and f.kind == wire.BYTES:
+            yield wire.encode_bytes(f.number, b"".join(_inner_graph(scan, f)))
+        else:
+            yield scan.data[f.start : f.end]
+
+
+def _inner_graph(scan: _Scan, graph: wire.Field) -> Iterator[bytes | memoryview]:
+    """The graph of a node without its large initializers, and without those of the graphs in it."""
+    for f in wire.fields(scan.data, graph.begin, graph.end):
+        if f.kind != wire.BYTES or f.end - f.begin <= LARGE:
+            yield scan.data[f.start : f.end]
+        elif f.number == _INITIALIZER:
+            yield _inner_initializer(scan, f)
+        elif f.number == _NODE:
+            parts = (
+                wire.encode_bytes(_ATTRIBUTE, b"".join(_with_graphs(scan, _fields(scan, a))))
+                if a.number == _ATTRIBUTE and a.kind == wire.BYTES
+                else scan.data[a.start : a.end]
+                for a in _fields(scan, f)
+            )
+            yield wire.encode_bytes(_NODE, b"".join(parts))
+        else:
+            yield scan.data[f.start : f.end]
+
+
+def _fields(scan: _Scan, f: wire.Field) -> list[wire.Field]:
+    return list(wire.fields(scan.data, f.begin, f.end))
+
+
+def _inner_initializer(scan: _Scan, f: wire.Field) -> bytes | memoryview:
+    try:
+        name, tensor = tensors.read(scan.data, f.begin, f.end, scan.folder)
+    except UnsupportedError:
+        return scan.data[f.start : f.end]  # refused where the graph is read
+    scan.inner.append((name, tensor))
+    place = TensorProto(name=name, dims=[len(scan.inner) - 1])
+    return wire.encode_bytes(_INITIALIZER, place.SerializeToString())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, TensorProto
 
 from mmconvert.errors import InferenceError, InvalidModelError, Problem, UnsupportedError
 from mmconvert.ir.builder import Builder
@@ -109,9 +109,8 @@ def nested(outer: Context, graph: Graph | None) -> Context:
 
 def _graph(context: Context, b: Builder, proto: GraphProto) -> list[Thing]:
     """Reads a graph that is held in memory; returns its outputs."""
-    weights = [(tensor.name, tensor.SerializeToString()) for tensor in proto.initializer]
-    for name, data in weights:
-        context.values[name] = b.constant(tensors.read(data, 0, len(data), context.folder)[1], name=name)
+    for weight in proto.initializer:
+        context.values[weight.name] = b.constant(_weight(context, weight), name=weight.name)
     for sparse in proto.sparse_initializer:
         context.values[sparse.values.name] = b.constant(
             dense(sparse, context.folder), name=sparse.values.name
@@ -123,6 +122,17 @@ def _graph(context: Context, b: Builder, proto: GraphProto) -> list[Thing]:
     if len(results) < len(found):
         raise Reported("its graph is not supported")
     return results
+
+
+def _weight(context: Context, proto: TensorProto) -> Tensor:
+    """An initializer of a graph inside of a node; large ones are still in the file."""
+    inner = context.library.inner
+    if not proto.data_type and len(proto.dims) == 1 and 0 <= proto.dims[0] < len(inner):
+        name, tensor = inner[proto.dims[0]]
+        if name == proto.name:
+            return tensor
+    data = proto.SerializeToString()
+    return tensors.read(data, 0, len(data), context.folder)[1]
 
 
 class Nodes:

@@ -58,11 +58,13 @@ class Library:
     Attributes:
         rules: one rule for each operator.
         functions: the file's own functions, by the key that rules are kept under.
+        inner: the large initializers of graphs inside of nodes, see ``reader.ModelFile``.
         calls: how many functions were read in the place of a call, so far.
     """
 
     rules: Rules[str]
     functions: Mapping[str, FunctionProto] = field(default_factory=dict)
+    inner: Sequence[tuple[str, Tensor]] = ()
     calls: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,42 @@ def test_an_old_scan_over_sequences_of_their_own_lengths(
     )
     feeds = {"lengths": np.array(lengths), "start": np.ones((3, 2), np.float32)}
     agree(proto, tmp_path, **feeds, xs=np.arange(24, dtype=np.float32).reshape(3, 4, 2))
+
+
+def test_large_weights_of_branches_stay_in_the_file(tmp_path: Path) -> None:
+    """Two branches with weights of one name, and a branch in a branch."""
+    size = 1 << 21
+    weights = [np.full(size, value, np.float32) for value in (1, 2, 3)]
+
+    def branch(weight: np.ndarray, *nodes: onnx.NodeProto, result: str = "w") -> onnx.GraphProto:
+        output = helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, [size])
+        return helper.make_graph(nodes, "g", [], [output], [numpy_helper.from_array(weight, "w")])
+
+    inner = helper.make_node(
+        "If", ["second"], ["v"], then_branch=branch(weights[1]), else_branch=branch(weights[2])
+    )
+    node = helper.make_node(
+        "If",
+        ["first"],
+        ["y"],
+        then_branch=branch(weights[0]),
+        else_branch=branch(weights[0][:1], inner, result="v"),
+    )
+    inputs = [helper.make_tensor_value_info(n, onnx.TensorProto.BOOL, []) for n in ("first", "second")]
+    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [size])
+    graph = helper.make_graph([node], "g", inputs, [output])
+    path = tmp_path / "m.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    )
+    tracemalloc.start()
+    read = load(path).graph
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < size
+    for first, second, value in ((True, False, 1), (False, True, 2), (False, False, 3)):
+        (found,) = run(read, {"first": np.array(first), "second": np.array(second)}).values()
+        np.testing.assert_array_equal(found, weights[value - 1])
 
 
 def test_bounds_that_only_the_run_tells(tmp_path: Path) -> None:

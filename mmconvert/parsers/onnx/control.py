@@ -68,8 +68,13 @@ def _joined(n: Source, then: Graph, other: Graph) -> tuple[Shape, ...]:
     pairs = list(zip(then.outputs, other.outputs, strict=False))
     if len(then.outputs) != len(other.outputs) or any(a.type.dtype != c.type.dtype for a, c in pairs):
         raise n.invalid("its branches have different results")
-    if any(a.type.rank != c.type.rank for a, c in pairs):
-        raise n.unsupported("branches whose results differ in rank", hint="make its condition a constant")
+    for a, c in pairs:
+        if a.type.rank != c.type.rank:
+            raise n.unsupported(
+                f"its branches give {a.type} and {c.type}, which differ in rank",
+                hint="decide its condition: say the extents (shapes=) or the values (fix=) of the inputs"
+                " that it follows from",
+            )
     if all(a.type == c.type for a, c in pairs):
         return ()
     outer = {e.name for v in then.inputs for e in v.type.shape if isinstance(e, Dim)}

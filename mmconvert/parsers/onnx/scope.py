@@ -126,9 +126,9 @@ def _graph(context: Context, b: Builder, proto: GraphProto) -> list[Thing]:
 
 def _weight(context: Context, proto: TensorProto) -> Tensor:
     """An initializer of a graph inside of a node; large ones are still in the file."""
-    inner = context.library.inner
-    if not proto.data_type and len(proto.dims) == 1 and 0 <= proto.dims[0] < len(inner):
-        name, tensor = inner[proto.dims[0]]
+    inner, place = context.library.inner, int(proto.dims[0]) if len(proto.dims) == 1 else -1
+    if not proto.data_type and 0 <= place < len(inner):
+        name, tensor = inner[place]
         if name == proto.name:
             return tensor
     data = proto.SerializeToString()

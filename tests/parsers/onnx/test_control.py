@@ -191,6 +191,32 @@ def test_an_old_scan_over_sequences_of_their_own_lengths(
     agree(proto, tmp_path, **feeds, xs=np.arange(24, dtype=np.float32).reshape(3, 4, 2))
 
 
+def test_branches_of_other_ranks_need_a_condition_that_is_known(tmp_path: Path) -> None:
+    """What PyTorch exports for ``x.squeeze(1)`` where the extent is unknown."""
+    proto = model("""
+        m (float[2,n] x) => (float[k] y) {
+            shape = Shape(x) at = Constant <value = int64 {1}> ()
+            extent = Gather(shape, at) one = Constant <value = int64 {1}> ()
+            single = Equal(extent, one)
+            z = If (single) <
+                then_branch = t () => (float[p] a) {
+                    axis = Constant <value = int64[1] {1}> () a = Squeeze(x, axis)
+                },
+                else_branch = s () => (float[q,r] b) { b = Identity(x) }
+            >
+            y = Neg(z)
+        }""")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(UnsupportedError, match=r"its branches give f32\[2\] and f32\[2,n\]") as caught:
+        load(path)
+    assert "shapes=" in caught.value.problems[0].hint
+    for count, shape in ((1, (2,)), (3, (2, 3))):
+        graph = load(path, shapes={"x": (None, count)}).graph
+        (found,) = run(graph, {"x": np.ones((2, count), np.float32)}).values()
+        np.testing.assert_array_equal(found, -np.ones(shape, np.float32))
+
+
 def test_large_weights_of_branches_stay_in_the_file(tmp_path: Path) -> None:
     """Two branches with weights of one name, and a branch in a branch."""
     size = 1 << 21

@@ -161,11 +161,10 @@ def test_blocked_weights_are_refused_with_what_to_do(exported: tuple[Path, Feeds
         load(path)
 
 
+@pytest.mark.parametrize("exported", ["encoder"], indirect=True)
 @pytest.mark.parametrize("apart", [False, True])
 def test_fused_for_transformers(exported: tuple[Path, Feeds], apart: bool, tmp_path: Path) -> None:
     path, feeds = exported
-    if "ids" not in feeds:
-        pytest.skip("no transformer")
     optimizer = pytest.importorskip("onnxruntime.transformers.optimizer")
     options = pytest.importorskip("onnxruntime.transformers.fusion_options").FusionOptions("bert")
     options.use_multi_head_attention = apart

@@ -2,8 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
+from mmconvert.parsers.onnx import load
 from tests.parsers.onnx.cases import Case, case, check_case, fixed, x
+from tests.parsers.onnx.evaluate import evaluate
 
 POSITIVE = x(2, 3, 4, low=0.1, high=3.0)
 UNIT = x(2, 3, 4, low=-0.9, high=0.9)
@@ -96,3 +99,20 @@ CASES = [
 @pytest.mark.parametrize("c", CASES)
 def test_against_the_runtime(c: Case, tmp_path: Path) -> None:
     check_case(c, tmp_path)
+
+
+@pytest.mark.parametrize("saturate", [0, 1])
+@pytest.mark.parametrize("rounding", ["up", "down", "nearest"])
+def test_a_cast_to_powers_of_two(rounding: str, saturate: int, tmp_path: Path) -> None:
+    """Against ONNX's own conversion; what is infinite is the largest number where it saturates."""
+    numbers = np.array([1e-38, 0.124, 0.25, 1.1, 1.49, 1.5, 1.51, 3.0, 1.8e38, 3.4e38], np.float32)
+    (c,) = case("Cast", numbers, to=24, round_mode=rounding, saturate=saturate, opset=24, oracle="reference")
+    path = tmp_path / "cast.onnx"
+    path.write_bytes(c.values[0].model().SerializeToString())
+    graph = load(path).graph
+    (found,) = evaluate(graph, {"x0": numbers})
+    wanted = numpy_helper.to_float8e8m0(numbers, bool(saturate), rounding)
+    np.testing.assert_array_equal(found.view(np.uint8), wanted.view(np.uint8))
+    ends = np.array([0, np.inf, np.nan] + [1] * 7, np.float32)
+    (found,) = evaluate(graph, {"x0": ends})
+    assert found.view(np.uint8).tolist()[:3] == [0, 254 if saturate else 255, 255]

@@ -225,13 +225,24 @@ def suspicious_weights(graph: Graph) -> list[str]:
         assert tensor is not None
         if not dtypes.is_float(tensor.dtype) or tensor.dtype.itemsize < 2:
             continue
-        array = tensor.numpy()
-        with np.errstate(all="ignore"):
-            # The sum is not finite when an element is not; the other way round it may have overflowed.
-            suspicious = not np.isfinite(np.sum(array)) and not np.all(np.isfinite(array))
+        defects = {_defect(block) for block in tensor.blocks()}
+        what = "NaN" if "NaN" in defects else "infinite elements"
         # An infinite scalar is an attribute (the start of a maximum, a mask), not a weight.
-        if suspicious and (tensor.size > 1 or np.any(np.isnan(array))):
+        if what in defects and (tensor.size > 1 or what == "NaN"):
             users = ", ".join(dict.fromkeys(node.place for node in value.users))
-            what = "NaN" if np.any(np.isnan(array)) else "infinite elements"
             found.append(f"the weight {value.name or 'without a name'} of {users} contains {what}")
     return found
+
+
+def _defect(block: Array) -> str:
+    """What is wrong with some elements of a weight, or nothing."""
+    with np.errstate(all="ignore"):
+        if block.dtype.itemsize == 2:  # several times quicker than any arithmetic on float16 and bfloat16
+            infinite = np.array(np.inf, block.dtype).view(np.uint16)
+            finite = (block.view(np.uint16) & np.uint16(0x7FFF)).max(initial=0) < infinite
+        else:
+            # The sum is not finite when an element is not; the other way round it may have overflowed.
+            finite = np.isfinite(np.sum(block)) or np.all(np.isfinite(block))
+        if finite:
+            return ""
+        return "NaN" if np.any(np.isnan(block)) else "infinite elements"

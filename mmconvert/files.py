@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 import secrets
@@ -9,9 +10,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
+from weakref import WeakSet
 
 from mmconvert.errors import InvalidModelError, UsageError
+
+_AHEAD = 1 << 25  # bytes that are written before they are sent on to the disk
+
+_mapped: WeakSet[mmap.mmap] = WeakSet()
 
 
 def require_file(path: Path) -> None:
@@ -69,7 +75,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     require_writable(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        file = beside.open("xb")
+        file = io.BufferedWriter(_Flowing(beside, "x"))
     except OSError as error:
         raise UsageError(f"cannot write here: {_reason(error)}", where=str(path)) from error
     try:
@@ -85,6 +91,22 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             beside.unlink()
 
 
+class _Flowing(io.FileIO):
+    """A file on its way to the disk while it is being written, so that the flush at the end is short."""
+
+    _waiting = 0
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        self._waiting += written
+        if self._waiting >= _AHEAD and hasattr(os, "posix_fadvise"):
+            # Dirty pages cannot be dropped, as this asks; Linux starts to write them, and does not wait.
+            start = self.tell() - self._waiting
+            os.posix_fadvise(self.fileno(), start, self._waiting, os.POSIX_FADV_DONTNEED)
+            self._waiting = 0
+        return written
+
+
 def map_file(path: Path) -> memoryview:
     """The bytes of a file, mapped into memory and read on demand.
 
@@ -94,13 +116,35 @@ def map_file(path: Path) -> memoryview:
     """
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise InvalidModelError("the file is empty", where=str(path))
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return map_open_file(file, str(path))
     except IsADirectoryError as error:
         raise InvalidModelError("this is a folder, not a model file", where=str(path)) from error
     except OSError as error:
         raise UsageError(f"cannot be read: {_reason(error)}", where=str(path)) from error
+
+
+def map_open_file(file: IO[bytes], where: str) -> memoryview:
+    """The bytes of an open file, mapped; the mapping outlives the file object.
+
+    Raises:
+        InvalidModelError: the file is empty.
+    """
+    if os.fstat(file.fileno()).st_size == 0:
+        raise InvalidModelError("the file is empty", where=where)
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _mapped.add(mapped)
+    return memoryview(mapped)
+
+
+def release_pages() -> None:
+    """Gives back the memory that mapped files take up; whoever looks at a page again finds it as it was.
+
+    The pages of a mapping count as memory of the process from the first look at them on, so a walk over a
+    large file would seem to hold all of it, and where memory is limited it would have to fit.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such call
+        for mapped in list(_mapped):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _reason(error: Exception) -> str:

@@ -2,13 +2,14 @@
 
 A ``Tensor`` knows its type at once and its bytes on demand. ``numpy()`` of a memory-mapped tensor copies
 nothing; of a derived tensor (``transpose``, ``map``) it computes on each call and keeps nothing, so a
-conversion holds one tensor at a time however large the model is.
+conversion holds one tensor at a time however large the model is. Memory-mapped pages that were looked at are
+given back now and then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,14 @@ import numpy.typing as npt
 
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError
+from mmconvert.files import release_pages
 
 Array = npt.NDArray[Any]
+
+_BLOCK = 1 << 22  # bytes of a block
+_RESIDENT = 1 << 26  # bytes of weights that may be looked at before mapped pages are given back
+
+_seen = 0
 
 
 class Tensor:
@@ -66,6 +73,7 @@ class Tensor:
         Raises:
             InvalidModelError: the bytes behind the tensor do not have the type they were announced with.
         """
+        _count(self.nbytes)
         if self._array is not None:
             return self._array
         array = self._load()
@@ -76,6 +84,18 @@ class Tensor:
         view = array.view()
         view.flags.writeable = False
         return view
+
+    def blocks(self) -> Iterator[Array]:
+        """The elements in row-major order, as vectors of some megabytes; all but the last are a multiple of eight.
+
+        A mapped tensor is gone through without ever being in memory as a whole.
+        """
+        flat = self.numpy().reshape(-1)
+        step = _BLOCK // self.dtype.itemsize
+        for start in range(0, flat.size, step):
+            part = flat[start : start + step]
+            yield part
+            _count(part.nbytes)
 
     def map(
         self,
@@ -109,3 +129,12 @@ class Tensor:
     def cast(self, dtype: DType) -> Tensor:
         """The values converted to ``dtype``."""
         return self if dtype == self.dtype else self.map(lambda a: a.astype(dtype), dtype=dtype)
+
+
+def _count(nbytes: int) -> None:
+    """Notes that ``nbytes`` bytes of weights are looked at."""
+    global _seen
+    _seen += nbytes
+    if _seen > _RESIDENT:
+        _seen = 0
+        release_pages()

@@ -97,7 +97,8 @@ def _write_weights(path: Path, weights: dict[str, Tensor]) -> None:
     with atomic_write(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for tensor in weights.values():
-            file.write(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)
+            for block in tensor.blocks():
+                file.write(np.ascontiguousarray(block).view(np.uint8).data)
 
 
 def _read_graph(text: str, path: Path) -> Graph:

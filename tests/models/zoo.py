@@ -126,6 +126,15 @@ def torchvision_onnx(name: str, *, keep_batch_norm: bool = False) -> Path:
     return cached(target, lambda out: _worker("build_torchvision", name, str(out), *flags, site=site))
 
 
+def transformer_onnx() -> Path:
+    """Returns an encoder of BERT's size (12 layers, hidden 768, 12 heads) as PyTorch writes it to ONNX.
+
+    Opset 17; "input" and "output" are f32[1,128,768]; the weights are random and seeded.
+    """
+    target = cache_dir() / "torch" / f"encoder-r{RECIPE}.onnx"
+    return cached(target, lambda out: _worker("build_encoder", str(out)))
+
+
 def image_range(name: str) -> tuple[float, float]:
     """Returns the lowest and highest pixel value that the keras.applications net `name` is calibrated for."""
     rescales_itself = name.startswith(("EfficientNet", "MobileNetV3", "ConvNeXt", "RegNet"))

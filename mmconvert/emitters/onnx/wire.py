@@ -114,7 +114,7 @@ class _Inline:
 
     def write(self, file: BinaryIO) -> None:
         file.write(self._head)
-        file.write(_bytes(self.weight.tensor.numpy()))
+        _write_values(file, self.weight.tensor)
 
 
 class _External:
@@ -151,7 +151,12 @@ def _write_external(file: BinaryIO, parts: list[_Inline | _External]) -> None:
     for part in parts:
         if isinstance(part, _External):
             file.write(bytes(part.offset - file.tell()))
-            file.write(_bytes(part.weight.tensor.numpy()))
+            _write_values(file, part.weight.tensor)
+
+
+def _write_values(file: BinaryIO, tensor: Tensor) -> None:
+    for block in tensor.blocks():
+        file.write(_bytes(block))
 
 
 def _header(weight: Weight) -> TensorProto:
@@ -159,11 +164,11 @@ def _header(weight: Weight) -> TensorProto:
     return TensorProto(dims=tensor.shape, data_type=element_type(tensor.dtype), name=weight.name)
 
 
-def _bytes(array: Array) -> memoryview:
-    """The values in row-major order, little end first, without a copy where they lie so already."""
-    flat = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
-    raw: Array = flat.view(np.uint8)
-    bits = _bits(array.dtype)
+def _bytes(block: Array) -> memoryview:
+    """The elements of a vector, little end first, without a copy where they lie so already."""
+    little = block.astype(block.dtype.newbyteorder("<"), copy=False)
+    raw: Array = np.ascontiguousarray(little).view(np.uint8)
+    bits = _bits(block.dtype)
     return (_pack(raw, bits) if bits else raw).data
 
 

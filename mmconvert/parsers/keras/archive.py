@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmconvert.errors import InvalidModelError, UnsupportedError
-from mmconvert.parsers.keras.mapping import map_file, map_path
+from mmconvert.files import map_open_file
+from mmconvert.parsers.keras.mapping import map_path
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
@@ -123,7 +124,7 @@ def _weights(archive: zipfile.ZipFile, whole: memoryview, where: str) -> memoryv
         with archive.open(info) as packed:
             while block := packed.read(_COPY_SIZE):
                 file.write(block)
-        return map_file(file, f"{where}:{WEIGHTS}")
+        return map_open_file(file, f"{where}:{WEIGHTS}")
 
 
 def _stored(info: zipfile.ZipInfo, whole: memoryview, where: str) -> memoryview:

@@ -20,7 +20,8 @@ from benchmarks.measure import run
 from tests.models import zoo
 
 ONNX2TF = "onnx2tf==2.6.9"
-ONNX2TF_PYTHON = "3.12"
+PYTHON = "3.12"
+ONNXSIM, ONNXSLIM = "onnxsim==0.8.1", "onnxslim==0.1.98"
 TENSORFLOW = "2.21"
 
 
@@ -56,7 +57,7 @@ def environment(requirement: str, python: str) -> Path:
 
 def onnx2tf_environment() -> dict[str, str]:
     """Returns the variables to run onnx2tf with: it calls the scripts of its own environment by name."""
-    binaries = environment(ONNX2TF, ONNX2TF_PYTHON) / "bin"
+    binaries = environment(ONNX2TF, PYTHON) / "bin"
     return {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
 
 
@@ -64,7 +65,7 @@ def onnx2tf_command(source: Path, folder: Path) -> list[str]:
     """Returns the command that converts a copy of `source`, because onnx2tf overwrites its input."""
     copy = folder / source.name
     shutil.copyfile(source, copy)
-    binaries = environment(ONNX2TF, ONNX2TF_PYTHON) / "bin"
+    binaries = environment(ONNX2TF, PYTHON) / "bin"
     return [str(binaries / "onnx2tf"), "-i", str(copy), "-o", str(folder / "out")]
 
 

@@ -1,4 +1,4 @@
-"""Writes a transformer of any size to ONNX without ever holding it: `python -m benchmarks.transformer OUT`."""
+"""Writes a transformer of any size to ONNX without holding it: `python -m benchmarks.transformer OUT`."""
 
 from __future__ import annotations
 

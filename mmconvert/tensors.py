@@ -86,7 +86,7 @@ class Tensor:
         return view
 
     def blocks(self) -> Iterator[Array]:
-        """The elements in row-major order, as vectors of some megabytes; all but the last are a multiple of eight.
+        """The elements in row-major order, as vectors of some megabytes; all but the last in multiples of 8.
 
         A mapped tensor is gone through without ever being in memory as a whole.
         """

@@ -166,7 +166,8 @@ class Session:
             return self._loaded[slot]
         array = self._cast(self._constants[slot].numpy())
         if self._hold:
-            self._loaded[slot] = array
+            # A weight may lie anywhere in a file; BLAS would copy it at every use.
+            self._loaded[slot] = array = np.require(array, requirements="A")
         return array
 
     def _cast(self, array: Array) -> Array:

@@ -32,15 +32,28 @@ def _magnitude(a: Array) -> int:
 
 
 def multiply(a: Array, b: Array, out: Array) -> None:
-    """`out = a @ b`, computed in the dtype of `a` and `b`, rounded to that of `out`."""
+    """`out = a @ b` of matrices, computed in the dtype of `a` and `b`, rounded to that of `out`."""
     if a.dtype != out.dtype:
         np.copyto(out, np.matmul(a, b), casting="unsafe")
-    elif workers.inside() or a.shape[-2] * b.shape[-2] * b.shape[-1] < _WORTH:
+    elif workers.inside() or out.size * a.shape[-1] < _WORTH:
         np.matmul(a, b, out=out)
+    elif max(out.shape[:-2], default=0) >= workers.count():
+        _multiply_many(a, b, out)
     elif a.shape[-2] > b.shape[-1]:
         workers.each(lambda rows: np.matmul(a[..., rows, :], b, out=out[..., rows, :]), _cuts(a.shape[-2]))
     else:
         workers.each(lambda columns: np.matmul(a, b[..., columns], out=out[..., columns]), _cuts(b.shape[-1]))
+
+
+def _multiply_many(a: Array, b: Array, out: Array) -> None:
+    """Each thread gets some of the products whole."""
+    batch = out.shape[:-2]
+    axis = batch.index(max(batch))
+    x, y = (np.moveaxis(np.broadcast_to(m, (*batch, *m.shape[-2:])), axis, 0) for m in (a, b))
+    z = np.moveaxis(out, axis, 0)
+    step = -(-batch[axis] // workers.count())
+    parts = [slice(start, start + step) for start in range(0, batch[axis], step)]
+    workers.each(lambda part: np.matmul(x[part], y[part], out=z[part]), parts)
 
 
 def _cuts(extent: int) -> list[slice]:

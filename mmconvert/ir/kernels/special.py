@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from mmconvert.ir.kernels import memory, workers
 from mmconvert.ir.kernels.windows import Array
 
 # Bytes of a block. It and the few temporaries of a formula fit the L2 cache together, and each is below the
 # 128 KiB from which on malloc asks the system for fresh pages.
 _BLOCK = 96 << 10
+_SHARED = 1 << 18  # bytes from which on the blocks are shared out among threads
 
 ERF_NEAR = {
     np.dtype(np.float32): (
@@ -88,19 +90,45 @@ def blockwise(function: Callable[[Array, Array], object], x: Array) -> Array:
     source = x.transpose(order)
     if not source.flags.c_contiguous:
         source = np.ascontiguousarray(source)
-    made = np.empty(source.shape, x.dtype)
-    parts, outs = source.reshape(-1), made.reshape(-1)
+    made = memory.empty(source.shape, x.dtype)
     work = working_float(x.dtype)
-    step = _BLOCK // work.itemsize
-    for start in range(0, parts.size, step):
-        part, out = parts[start : start + step], outs[start : start + step]
-        if work == x.dtype:
-            function(part, out)
-        else:
-            wide = np.empty(part.shape, work)
-            function(part.astype(work), wide)
-            out[...] = wide.astype(x.dtype)
-    return made.transpose(np.argsort(order))
+
+    def rounded(part: Array, out: Array) -> None:
+        wide = np.empty(part.shape, work)
+        function(part.astype(work), wide)
+        out[...] = wide.astype(x.dtype)
+
+    _each_block(function if work == x.dtype else rounded, source.reshape(-1), made.reshape(-1))
+    return made if order == list(range(x.ndim)) else made.transpose(np.argsort(order))
+
+
+def rowwise(function: Callable[[Array, Array], object], x: Array, width: int) -> Array:
+    """A new array of the type and shape of ``x``, filled by ``function(rows, out)`` over some rows at a time.
+
+    Args:
+        function: writes its result for the matrix ``rows``, which it must not change, to ``out``.
+        x: any shape; its elements in row-major order are the rows.
+        width: the elements of a row.
+    """
+    made = memory.empty(x.shape, x.dtype)
+    if x.size:
+        _each_block(function, x.reshape(-1, width), made.reshape(-1, width))
+    return made
+
+
+def _each_block(function: Callable[[Array, Array], object], source: Array, made: Array) -> None:
+    """Calls ``function`` for blocks of both along their first axis, in several threads when they are many."""
+    step = max(1, _BLOCK * len(source) // max(1, source.nbytes))
+    blocks = [slice(start, start + step) for start in range(0, len(source), step)]
+
+    def fill(block: slice) -> None:
+        function(source[block], made[block])
+
+    if source.nbytes >= _SHARED:
+        workers.each(fill, blocks)
+    else:
+        for block in blocks:
+            fill(block)
 
 
 def working_float(dtype: np.dtype[Any]) -> np.dtype[Any]:

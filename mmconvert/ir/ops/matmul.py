@@ -8,7 +8,8 @@ import numpy as np
 
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.kernels.multiply import working_dtype
+from mmconvert.ir.kernels import memory
+from mmconvert.ir.kernels import multiply as products
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.binary import Add, Mul
 from mmconvert.ir.ops.logic import require_same_dtype
@@ -117,11 +118,15 @@ def require_equal(x: TensorType, a: Extent, b: Extent) -> None:
 
 def multiply(a: Array, b: Array) -> Array:
     """``a @ b``, a new array, through BLAS wherever the element type permits."""
-    work = working_dtype(a, b, a.shape[-1])
+    work = products.working_dtype(a, b, a.shape[-1])
     left, right = a.astype(work, copy=False), b.astype(work, copy=False)
-    if left.ndim > 2 and right.ndim == 2:  # one large product instead of many small ones
-        rows = np.matmul(left.reshape(math.prod(left.shape[:-1]), left.shape[-1]), right)
-        product = rows.reshape(*left.shape[:-1], right.shape[1])
+    if left.ndim == 1 or right.ndim == 1:
+        return np.asarray(np.matmul(left, right), dtype=a.dtype)
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    product = memory.empty((*batch, left.shape[-2], right.shape[-1]), a.dtype)
+    if right.ndim == 2:  # one large product instead of many small ones
+        rows = math.prod(left.shape[:-1])
+        products.multiply(left.reshape(rows, left.shape[-1]), right, product.reshape(rows, right.shape[1]))
     else:
-        product = np.asarray(np.matmul(left, right))
-    return np.asarray(product, dtype=a.dtype)
+        products.multiply(left, right, product)
+    return product

@@ -12,6 +12,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels import elementwise
 from mmconvert.ir.kernels.reduce import reduce_axes
+from mmconvert.ir.kernels.special import rowwise
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.binary import Add, Div, Mul, Sub
 from mmconvert.ir.ops.logic import require_same_dtype
@@ -80,13 +81,28 @@ class LayerNorm(Op):
         return x
 
     def evaluate(self, x: Array, scale: Array | None = None, bias: Array | None = None) -> Array:
-        y = standardize(widen(x), self.axes, self.epsilon)
-        shape = along(self.axes, x.shape)
-        if scale is not None:
-            y *= widen(scale).reshape(shape)
-        if bias is not None:
-            y += widen(bias).reshape(shape)
+        wide, count = widen(x), math.prod(x.shape[a] for a in self.axes)
+        factor, shift = (None if p is None else widen(p) for p in (scale, bias))
+        if x.flags.c_contiguous and self.axes == tuple(range(x.ndim - len(self.axes), x.ndim)):
+
+            def fill(rows: Array, out: Array) -> None:
+                self._normalize(rows, (1,), factor, shift, out)
+
+            y = rowwise(fill, wide, count)
+        else:
+            y = np.empty_like(wide)
+            self._normalize(wide, self.axes, factor, shift, y)
         return y.astype(x.dtype, copy=False)
+
+    def _normalize(
+        self, x: Array, axes: tuple[int, ...], scale: Array | None, bias: Array | None, out: Array
+    ) -> None:
+        shape = along(axes, x.shape)
+        standardize(x, axes, self.epsilon, out)
+        if scale is not None:
+            out *= scale.reshape(shape)
+        if bias is not None:
+            out += bias.reshape(shape)
 
     def decompose(self, b: Builder, x: Value, scale: Value | None = None, bias: Value | None = None) -> Value:
         mean = ReduceMean(axes=self.axes, keepdims=True)
@@ -228,10 +244,11 @@ def along(axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(e if a in axes else 1 for a, e in enumerate(shape))
 
 
-def standardize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
-    """``(x - mean) / sqrt(variance + epsilon)`` over ``axes``, a new array."""
+def standardize(x: Array, axes: tuple[int, ...], epsilon: float, out: Array | None = None) -> Array:
+    """``(x - mean) / sqrt(variance + epsilon)`` over ``axes``, in ``out`` or a new array."""
     count = math.prod(x.shape[a] for a in axes)
-    y: Array = x - reduce_axes(np.add, x, axes, keepdims=True) / x.dtype.type(count)
+    mean = reduce_axes(np.add, x, axes, keepdims=True) / x.dtype.type(count)
+    y: Array = np.subtract(x, mean, out=out)
     y *= inverse_root(mean_square(y, axes), epsilon)
     return y
 

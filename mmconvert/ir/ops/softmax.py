@@ -9,6 +9,7 @@ import numpy as np
 
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
+from mmconvert.ir.kernels.special import rowwise
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.binary import Div, Sub
 from mmconvert.ir.ops.reduce import ReduceMax, ReduceSum, widen
@@ -45,14 +46,21 @@ class Softmax(AlongAxis):
     """``exp(x) / sum(exp(x))`` along ``axis``."""
 
     def along(self, x: Array) -> Array:
-        powers: Array = x - x.max(axis=self.axis, keepdims=True)
-        np.exp(powers, out=powers)
-        powers /= powers.sum(axis=self.axis, keepdims=True)
+        if x.flags.c_contiguous and self.axis in (-1, x.ndim - 1):
+            return rowwise(_softmax, x, x.shape[-1])
+        powers = np.empty_like(x)
+        _softmax(x, powers, self.axis)
         return powers
 
     def decompose(self, b: Builder, x: Value) -> Value:
         powers = b(Exp(), self.below_largest(b, x))
         return b(Div(), powers, b(ReduceSum(axes=(self.axis,), keepdims=True), powers))
+
+
+def _softmax(x: Array, out: Array, axis: int = -1) -> None:
+    np.subtract(x, x.max(axis=axis, keepdims=True), out=out)
+    np.exp(out, out=out)
+    out /= out.sum(axis=axis, keepdims=True)
 
 
 @operator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
 
 from mmconvert.errors import UsageError
 from mmconvert.files import map_open_file

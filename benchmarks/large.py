@@ -128,8 +128,8 @@ def rows(folder: Path, options: argparse.Namespace) -> list[list[str]]:
 def note(options: argparse.Namespace) -> str:
     """Returns how the numbers came about."""
     return (
-        f"Medians of {options.rounds} runs after one warm-up, in turn; whole processes with their imports; the "
-        "peak is that of resident memory, with pages of mapped files. `mmconvert IN OUT --no-verify` ends "
+        f"Medians of {options.rounds} runs after one warm-up, in turn; whole processes with their imports; "
+        "the peak of resident memory counts pages of mapped files. `mmconvert IN OUT --no-verify` ends "
         "when the file is on the disk, `cp` when it is in the file cache. The simplifiers ran once, with "
         f"{PEER_SECONDS} s and {PEER_MEGABYTES} MB of address space at most. {measure.versions(PACKAGES)}."
     )

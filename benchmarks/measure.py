@@ -82,7 +82,8 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 def compare(sides: Sequence[Side], rounds: int, *, warm: bool = True) -> None:
     """Runs the sides in turn, `rounds` times, so that a busy moment hits all of them.
 
-    One run of each comes before, as a warm-up, if `warm`. A side that fails is left out from then on, with the reason in `failure`.
+    One run of each comes before, as a warm-up, if `warm`. A side that fails is left out from
+    then on, with the reason in `failure`.
     """
     for number in range(-warm, rounds):
         for side in sides if number % 2 else reversed(sides):

@@ -7,6 +7,7 @@ not wait. How work is cut depends on the number of cores alone, so results are t
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import os
 import threading
@@ -44,7 +45,11 @@ def each(function: Callable[[T], object], blocks: Sequence[T]) -> None:
             function(block)
         return
     cuts = [len(blocks) * i // shares for i in range(shares + 1)]
-    waiting = [_pool().submit(_share, function, blocks[a:b]) for a, b in pairwise(cuts[1:])]
+    # What the caller has NumPy say about infinities holds in the other threads too.
+    waiting = [
+        _pool().submit(contextvars.copy_context().run, _share, function, blocks[a:b])
+        for a, b in pairwise(cuts[1:])
+    ]
     try:
         _share(function, blocks[: cuts[1]])
     finally:

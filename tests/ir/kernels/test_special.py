@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mmconvert.ir.kernels.special import blockwise, erf_to, polynomial
+from mmconvert.ir.kernels.special import blockwise, erf_to, polynomial, rowwise
 from mmconvert.ir.types import Array
 
 ERF = np.vectorize(math.erf, otypes=[np.float64])
@@ -80,3 +80,13 @@ def test_narrow_floats_are_rounded_once(dtype: type) -> None:
 
     x: Array = np.linspace(1, 2, 50).astype(dtype)
     np.testing.assert_array_equal(blockwise(third, x), x)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (70_000, 4), (2, 3, 200_000), (0, 7)])
+def test_rowwise_sees_whole_rows(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).integers(0, 9, shape).astype(np.float32)
+
+    def less_first(rows: Array, out: Array) -> None:
+        np.subtract(rows, rows[:, :1], out=out)
+
+    np.testing.assert_array_equal(rowwise(less_first, x, shape[-1]), x - x[..., :1])

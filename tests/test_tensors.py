@@ -1,0 +1,107 @@
+"""Weights that are gone through without being held, and mapped pages that are given back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import mmconvert
+from mmconvert.api import _suspicious_weights
+from mmconvert.files import map_file, release_pages
+from mmconvert.ir.graph import Graph
+from mmconvert.ir.ops import Add
+from mmconvert.ir.types import TensorType
+from mmconvert.tensors import Tensor
+
+LARGE = (1 << 20) + 5
+# Not getrusage: its peak begins with the memory of the process that forked.
+PEAK = "print(next(s.split()[1] for s in open('/proc/self/status') if s.startswith('VmHWM')))"
+
+
+def resident() -> int:
+    """The memory of this process in bytes, pages of mapped files included."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.complex128, ml_dtypes.int4])
+def test_blocks_are_the_elements_in_order(dtype: type) -> None:
+    array = (np.arange(6 * LARGE) % 7).astype(dtype).reshape(2, -1).T
+    blocks = list(Tensor.of(array).blocks())
+    assert len(blocks) > 1
+    assert all(len(block) % 8 == 0 for block in blocks[:-1])
+    np.testing.assert_array_equal(np.concatenate(blocks), array.reshape(-1))
+
+
+def test_no_elements_are_no_blocks() -> None:
+    assert list(Tensor.of(np.empty((0, 3), np.float32)).blocks()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
+def test_mapped_pages_are_given_back_and_read_again(tmp_path: Path) -> None:
+    path, count = tmp_path / "weights", 1 << 24
+    np.arange(count, dtype=np.float32).tofile(path)
+    mapped = np.frombuffer(map_file(path), np.float32)
+    release_pages()
+    before = resident()
+    total = mapped.sum(dtype=np.float64)
+    assert resident() - before > count * 3
+    release_pages()
+    assert resident() - before < count
+    assert mapped.sum(dtype=np.float64) == total == count * (count - 1) / 2
+
+
+def stored(folder: Path, layers: int, rows: int) -> Path:
+    """An ONNX file of ``layers`` products with square weights beside it, every second one transposed."""
+    nodes, weights, x = [], [], "x"
+    rng = np.random.default_rng(0)
+    for layer in range(layers):
+        weights.append(numpy_helper.from_array(rng.random((rows, rows), np.float32) / rows, f"w{layer}"))
+        operand = f"w{layer}"
+        if layer % 2:
+            nodes.append(helper.make_node("Transpose", [operand], [f"t{layer}"], perm=[1, 0]))
+            operand = f"t{layer}"
+        nodes.append(helper.make_node("MatMul", [x, operand], [f"y{layer}"]))
+        x = f"y{layer}"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, rows]) for name in ("x", x)]
+    graph = helper.make_graph(nodes, "large", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "in.onnx", save_as_external_data=True, location="weights")
+    return folder / "in.onnx"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's peak from /proc")
+def test_a_conversion_holds_few_weights_at_a_time(tmp_path: Path) -> None:
+    source, target = stored(tmp_path, 16, 2048), tmp_path / "out.onnx"  # 256 MiB
+    convert = f"import mmconvert; mmconvert.convert({str(source)!r}, {str(target)!r}, verify=False); {PEAK}"
+    floor = f"import mmconvert; mmconvert.load({str(source)!r}); {PEAK}"
+    peaks = [
+        int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) / 1024
+        for code in (convert, floor)
+    ]
+    assert peaks[0] - peaks[1] < 160, peaks
+    x = {"x": np.random.default_rng(1).random((1, 2048), np.float32)}
+    (found,), (wanted,) = (mmconvert.run(path, x).values() for path in (target, source))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize(("bad", "what"), [(np.nan, "NaN"), (-np.inf, "infinite elements"), (65504, None)])
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_defect_is_found_in_any_block(dtype: type, bad: float, what: str | None, at: int) -> None:
+    array = np.ones(3 * LARGE, dtype)
+    array[at] = bad
+    graph = Graph("g")
+    x = graph.input("x", TensorType(array.dtype, array.shape))
+    node = graph.add(Add(), [x, graph.constant(Tensor.of(array), "w")], name="n")
+    graph.set_outputs(list(node.outputs), ["y"])
+    found = _suspicious_weights(graph)
+    assert len(found) == (what is not None)
+    assert all(text.endswith(f"contains {what}") for text in found)

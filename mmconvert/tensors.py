@@ -22,6 +22,7 @@ from mmconvert.files import release_pages
 Array = npt.NDArray[Any]
 
 _BLOCK = 1 << 22  # bytes of a block
+_TILE = 128  # rows and columns of a matrix that stay in the L2 cache
 _RESIDENT = 1 << 26  # bytes of weights that may be looked at before mapped pages are given back
 
 _seen = 0
@@ -90,7 +91,7 @@ class Tensor:
 
         A mapped tensor is gone through without ever being in memory as a whole.
         """
-        flat = self.numpy().reshape(-1)
+        flat = row_major(self.numpy()).reshape(-1)
         step = _BLOCK // self.dtype.itemsize
         for start in range(0, flat.size, step):
             part = flat[start : start + step]
@@ -120,7 +121,7 @@ class Tensor:
         if perm == tuple(range(len(perm))):
             return self
         shape = tuple(self.shape[p] for p in perm)
-        return self.map(lambda a: np.ascontiguousarray(a.transpose(perm)).reshape(shape), shape=shape)
+        return self.map(lambda a: row_major(a.transpose(perm)), shape=shape)
 
     def reshape(self, shape: tuple[int, ...]) -> Tensor:
         """The same values in row-major order under another shape."""
@@ -129,6 +130,24 @@ class Tensor:
     def cast(self, dtype: DType) -> Tensor:
         """The values converted to ``dtype``."""
         return self if dtype == self.dtype else self.map(lambda a: a.astype(dtype), dtype=dtype)
+
+
+def row_major(array: Array) -> Array:
+    """``array`` itself when its elements lie in row-major order, else a copy in which they do.
+
+    A matrix goes tile by tile: NumPy would walk along whole columns, and miss the cache at each element.
+    """
+    if array.flags.c_contiguous:
+        return array
+    made = np.empty(array.shape, array.dtype)
+    if array.ndim != 2:
+        made[...] = array
+        return made
+    for row in range(0, array.shape[0], _TILE):
+        for column in range(0, array.shape[1], _TILE):
+            tile = slice(row, row + _TILE), slice(column, column + _TILE)
+            made[tile] = array[tile]
+    return made
 
 
 def _count(nbytes: int) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
@@ -37,7 +37,7 @@ class Making:
     def __post_init__(self) -> None:
         self._numbers = np.random.default_rng(0).standard_normal(BLOCK, np.float32) * np.float32(0.02)
 
-    def node(self, kind: str, *operands: str, **attributes: object) -> str:
+    def node(self, kind: str, *operands: str, **attributes: Any) -> str:
         """Adds a node and returns the name of its result."""
         name = f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, operands, [name], name=name, **attributes))

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import mmconvert
-from mmconvert.api import _suspicious_weights
+from mmconvert.conversion import suspicious_weights
 from mmconvert.files import map_file, release_pages
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.ops import Add
@@ -102,6 +102,6 @@ def test_a_defect_is_found_in_any_block(dtype: type, bad: float, what: str | Non
     x = graph.input("x", TensorType(array.dtype, array.shape))
     node = graph.add(Add(), [x, graph.constant(Tensor.of(array), "w")], name="n")
     graph.set_outputs(list(node.outputs), ["y"])
-    found = _suspicious_weights(graph)
+    found = suspicious_weights(graph)
     assert len(found) == (what is not None)
     assert all(text.endswith(f"contains {what}") for text in found)

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from mmconvert.errors import InvalidModelError, UsageError
 
 _AHEAD = 1 << 25  # bytes that are written before they are sent on to the disk
 
-_mapped: WeakSet[mmap.mmap] = WeakSet()
+_mapped: WeakKeyDictionary[mmap.mmap, tuple[int, int]] = WeakKeyDictionary()
+"""The device and number of the file behind each mapping that is in use."""
 
 
 def require_file(path: Path) -> None:
@@ -129,11 +130,21 @@ def map_open_file(file: IO[bytes], where: str) -> memoryview:
     Raises:
         InvalidModelError: the file is empty.
     """
-    if os.fstat(file.fileno()).st_size == 0:
+    status = os.fstat(file.fileno())
+    if status.st_size == 0:
         raise InvalidModelError("the file is empty", where=where)
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    _mapped.add(mapped)
+    _mapped[mapped] = status.st_dev, status.st_ino
     return memoryview(mapped)
+
+
+def is_mapped(path: Path) -> bool:
+    """Whether the file under ``path`` is one that is being read from."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) in _mapped.values()
 
 
 def release_pages() -> None:

@@ -24,7 +24,8 @@ from onnx import GraphProto, ModelProto, StringStringEntryProto, TensorProto
 
 from mmconvert.dtypes import DType
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.files import atomic_write
+from mmconvert.errors import UsageError
+from mmconvert.files import atomic_write, is_mapped
 from mmconvert.tensors import Array, Tensor
 
 LIMIT = (1 << 31) - 1
@@ -60,7 +61,8 @@ def write(model: ModelProto, weights: list[Weight], path: Path, *, limit: int = 
         limit: the size in bytes above which weights are written beside the file.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or its weights would replace those of another model that they
+            are read from.
         InvalidModelError: a weight is not of the type that it was announced with.
     """
     inline = [_Inline(w) for w in weights]
@@ -74,12 +76,23 @@ def write(model: ModelProto, weights: list[Weight], path: Path, *, limit: int = 
         beside = path.with_name(f"{path.name}.data")
         parts = _place(weights, beside.name)
         if any(isinstance(part, _External) for part in parts):
+            _require_apart(path, beside)
             with atomic_write(beside) as data:
                 _write_external(data, parts)
         envelope = _Envelope(model, sum(p.size for p in parts))
         envelope.write(file)
         for outside in parts:
             outside.write(file)
+
+
+def _require_apart(path: Path, beside: Path) -> None:
+    """Refuses to replace weights that are being read, unless the model that they belong to is replaced too."""
+    if is_mapped(beside) and not is_mapped(path):
+        raise UsageError(
+            "the weights of the source are in this file, and those of the target would take its place",
+            where=str(beside),
+            hint=f"give the target another name than {path.name}",
+        )
 
 
 class _Envelope:

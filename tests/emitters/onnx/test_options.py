@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+import mmconvert
 from mmconvert import dtypes
 from mmconvert.emitters import onnx as emitter
 from mmconvert.errors import UsageError
@@ -77,3 +78,33 @@ def test_nothing_is_written_beside_a_file_without_large_weights(tmp_path: Path) 
     graph.set_outputs([Builder(graph)(ops.Neg(), x)], ["y"])
     emitter.write(Module(graph), tmp_path / "m.onnx", external_data=True)
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_weights_of_another_model_are_not_replaced(tmp_path: Path) -> None:
+    weight = np.arange(4096, dtype=np.float32).reshape(64, 64)
+    source = tmp_path / "source.onnx"
+    proto = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+            "g",
+            [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 64])],
+            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 64])],
+            [onnx.numpy_helper.from_array(weight, "w")],
+        )
+    )
+    onnx.save(proto, source, save_as_external_data=True, location="target.onnx.data")
+    before = (tmp_path / "target.onnx.data").read_bytes()
+    model = mmconvert.load(source)
+    with pytest.raises(UsageError, match="weights of the source"):
+        model.save(tmp_path / "target.onnx", external_data=True)
+    assert (tmp_path / "target.onnx.data").read_bytes() == before
+    assert not (tmp_path / "target.onnx").exists()
+
+
+def test_a_model_may_replace_itself_and_its_weights(tmp_path: Path) -> None:
+    path, feed = tmp_path / "model.onnx", {"x": np.ones((1, 40), np.float32)}
+    emitter.write(module(), path, external_data=True)
+    before = mmconvert.run(path, feed)
+    mmconvert.load(path).save(path, external_data=True)
+    for name, array in mmconvert.run(path, feed).items():
+        np.testing.assert_array_equal(array, before[name])

@@ -96,6 +96,8 @@ GRAPHS: dict[str, Graph] = {
     "flatten": build(lambda b, x: b(ops.Reshape(shape=(n, 3 * h * w)), x)),
     "all_computed": build(lambda b, x: b(ops.Reshape(shape=(n * h, 3, w)), x)),
     "split_extent": build(lambda b, x: b(ops.Reshape(shape=(n, 3, dims.floordiv(h * w, 2), 2)), x)),
+    "side_by_side": build(lambda b, x: b(ops.Expand(shape=(5, *halved(b, x).type.shape[2:])), ONE)),
+    "whole_shape": build(lambda b, x: b(ops.Expand(shape=halved(b, x).type.shape), ONE)),
     "expand": build(lambda b, x: b(ops.Expand(shape=(n, n, 3, h, w)), x)),
     "expand_kept": build(lambda b, x: b(ops.Expand(shape=(5, n, 3, h, w)), x)),
     "tile": build(lambda b, x: b(ops.Tile(repeats=(1, h, 2, 1)), x)),
@@ -155,7 +157,11 @@ def test_any_size_runs(name: str, opset: int, tmp_path: Path) -> None:
         ("resize_to_doubled", ["Resize"]),
         ("resize_static_uneven", ["Resize"]),
         ("same_stride_2", ["MaxPool"]),
-        ("all_computed", ["Shape", "Gather", "Gather", "Mul", "Gather", "Concat", "Reshape"]),
+        ("all_computed", ["Shape", "Shape", "Mul", "Shape", "Concat", "Reshape"]),
+        ("mixed", ["Conv", "Reshape", "Transpose", "Shape", "Shape", "Mul", "Concat"]),
+        ("side_by_side", ["Conv", "Shape", "Concat", "Expand"]),
+        ("whole_shape", ["Conv", "Shape", "Expand"]),
+        ("vector_at_hand", ["Shape", "Mul", "Expand", "ReduceSum"]),
     ],
 )
 def test_nothing_is_computed_that_need_not_be(name: str, nodes: list[str], tmp_path: Path) -> None:

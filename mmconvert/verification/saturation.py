@@ -3,7 +3,7 @@
 On noise a classifier is often certain, so that all its outputs but one are tiny beside that one. The error of
 a Softmax is judged a second time in its logarithm, where the tiny ones count as well: runtimes compute exp()
 to a few roundings of the result, however small that is. Of a Sigmoid the same cannot be asked: runtimes
-approximate it to a few roundings of 1.
+approximate it to a few roundings of 1, so where all its outputs are tiny, that much is no error.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Value
+from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, DType
 
 _MOVES = (ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
@@ -23,12 +25,34 @@ TINY = 1e-30
 """Probabilities below this count as this: runtimes flush to zero somewhere below it."""
 
 
+SIGMOID_ROUNDINGS = 2
+"""The absolute error of a Sigmoid that a runtime is excused, in roundings of 1."""
+
+
 def saturates(value: Value) -> bool:
     """True for the outputs of Softmax, also after they were moved about."""
+    return isinstance(_made_by(value), ops.Softmax)
+
+
+def is_approximate(value: Value) -> bool:
+    """True for the outputs of Sigmoid, also after they were moved about."""
+    return isinstance(_made_by(value), ops.Sigmoid)
+
+
+def excuse(actual: Array, truth: Array) -> Array:
+    """``actual``, with the truth where it is off by no more than what a Sigmoid may be."""
+    info: Any = ml_dtypes.finfo
+    if actual.shape != truth.shape or not dtypes.is_float(actual.dtype):
+        return actual
+    allowed = SIGMOID_ROUNDINGS * float(info(actual.dtype).eps)
+    return np.where(np.abs(actual.astype(np.float64) - truth) <= allowed, truth, actual)
+
+
+def _made_by(value: Value) -> Op | None:
     node = value.producer
     while node is not None and isinstance(node.op, _MOVES):
         node = node.operand(0).producer
-    return node is not None and isinstance(node.op, ops.Softmax)
+    return None if node is None else node.op
 
 
 def logarithm(probabilities: Array, dtype: DType) -> Array:

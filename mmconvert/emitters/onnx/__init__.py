@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
-from mmconvert.passes.fuse_dequantize import fuse_dequantize
 from mmconvert.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from mmconvert.passes.outcome import Pass
 
@@ -20,8 +19,8 @@ SUFFIXES = (".onnx",)
 TARGET_LAYOUT = Layout.NCHW
 """The layout of convolution and pooling in the file."""
 
-PASSES: tuple[Pass, ...] = (fuse_hard_sigmoid, fuse_dequantize)
-"""What makes fewer operators of what ONNX has and other targets have not."""
+PASSES: tuple[Pass, ...] = (fuse_hard_sigmoid,)
+"""Fusions into operators that ONNX has and other targets lack."""
 
 DEFAULT_OPSET = 17
 """What is written unless asked otherwise: the newest opset that runtimes and vendors' tools all read."""

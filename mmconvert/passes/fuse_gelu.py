@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mmconvert.ir.graph import Graph, Value, is_op
-from mmconvert.ir.ops import Add, Erf, Gelu, Mul, Pow, Tanh
+from mmconvert.ir.ops import Add, Div, Erf, Gelu, Mul, Pow, Tanh
 from mmconvert.passes.eliminate_dead_code import eliminate_dead_code
 from mmconvert.passes.match import factors, is_close, number, scaled, shifted
 from mmconvert.passes.outcome import Outcome
@@ -25,7 +25,7 @@ def fuse_gelu(graph: Graph) -> Outcome:
     """
     outcome = Outcome()
     for node in graph:
-        if not is_op(node, Mul):
+        if not is_op(node, Mul, Div):
             continue
         found = _gelu(node.output)
         if found is not None:

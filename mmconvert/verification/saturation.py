@@ -41,11 +41,19 @@ def is_approximate(value: Value) -> bool:
 
 def excuse(actual: Array, truth: Array) -> Array:
     """``actual``, with the truth where it is off by no more than what a Sigmoid may be."""
-    info: Any = ml_dtypes.finfo
     if actual.shape != truth.shape or not dtypes.is_float(actual.dtype):
         return actual
-    allowed = SIGMOID_ROUNDINGS * float(info(actual.dtype).eps)
-    return np.where(np.abs(actual.astype(np.float64) - truth) <= allowed, truth, actual)
+    return np.where(np.abs(actual.astype(np.float64) - truth) <= _excused(actual.dtype), truth, actual)
+
+
+def is_beyond_sight(truth: Array, dtype: DType) -> bool:
+    """True when all outputs of a Sigmoid are too small for ``excuse`` to tell them from 0."""
+    return bool(np.all(truth <= _excused(dtype)))
+
+
+def _excused(dtype: DType) -> float:
+    info: Any = ml_dtypes.finfo
+    return SIGMOID_ROUNDINGS * float(info(dtype).eps)
 
 
 def _made_by(value: Value) -> Op | None:

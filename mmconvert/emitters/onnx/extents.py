@@ -43,18 +43,18 @@ def extents(out: Writer, shape: Sequence[Extent]) -> str:
         return known
     if (same := _find(out, lambda places: places.vectors.get(key))) is not None:
         return _keep(out, key, out.name(same))
-    if (run := _longest(out, key)) is not None and run[2] == len(key):
-        return _keep(out, key, _read(out, *run))
     parts: list[str] = []
     rest = key
     while rest:
-        known_count = next((i for i, e in enumerate(rest) if not isinstance(e, int)), len(rest))
-        run = None if known_count else _longest(out, rest)
-        count = known_count or (1 if run is None else run[2])
-        if known_count:
+        count = next((i for i, e in enumerate(rest) if not isinstance(e, int)), len(rest))
+        if count:
             parts.append(out.ints(dims.numbers(rest[:count])))
+        elif (run := _longest(out, rest)) is not None:
+            parts.append(_read(out, *run))
+            count = run[2]
         else:
-            parts.append(_vector(out, rest[0]) if run is None or count == 1 else _read(out, *run))
+            parts.append(_vector(out, rest[0]))
+            count = 1
         rest = rest[count:]
     return _keep(out, key, out("Concat", *parts, axis=0) if len(parts) > 1 else parts[0])
 
@@ -157,6 +157,11 @@ def _longest(out: Writer, shape: Shape) -> Run | None:
 
 def _read(out: Writer, value: Value, axis: int, count: int) -> str:
     """``count`` extents of ``value``, from ``axis`` on."""
+    key = value.type.shape[axis : axis + count]
+    return _recall(out, key) or _keep(out, key, _cut(out, value, axis, count))
+
+
+def _cut(out: Writer, value: Value, axis: int, count: int) -> str:
     if count == value.type.rank:
         return _shape(out, value)
     if out.opset >= PARTIAL_SHAPE:

@@ -39,11 +39,9 @@ def fuse_hard_sigmoid(graph: Graph) -> Outcome:
 
 def _ramp(node: Node[Op]) -> tuple[Node[Clip], Value, float, float] | None:
     """The Clip in the gate that ``node`` is, its ``x``, and the slope and offset."""
-    if is_op(node, Clip):
-        clip, gain = node, 1.0
-    elif is_op(node, Mul, Div) and (step := scaled(node.output)) is not None and is_op(step[0].producer, Clip):
-        clip, gain = step[0].producer, step[1]
-    else:
+    step = scaled(node.output) if is_op(node, Mul, Div) else None
+    clip, gain = (node, 1.0) if step is None else (step[0].producer, step[1])
+    if not is_op(clip, Clip):
         return None
     high = clip.op.high
     if clip.op.low != 0 or high is None or high <= 0 or not is_close(gain * high, 1.0):

@@ -34,8 +34,8 @@ def insights(
             notes.append(f"the output {name!r} is NaN, infinite or empty throughout: nothing was compared")
         elif is_approximate(value) and all(is_beyond_sight(a, value.type.dtype) for a in arrays):
             notes.append(
-                f"the output {name!r} is 0 up to what runtimes round a Sigmoid to, on the inputs that were tried: "
-                "give typical ones (--inputs) for a verdict that means more"
+                f"the output {name!r} is 0 up to what runtimes round a Sigmoid to, for all inputs that were "
+                "tried: give typical ones (--inputs) for a verdict that means more"
             )
         elif _is_constant(value, arrays):
             notes.append(

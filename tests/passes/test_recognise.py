@@ -79,17 +79,19 @@ def test_a_ramp_that_is_used_elsewhere_stays():
     assert names(graph) == ["Add", "Clip", "HardSwish", "Add"]
 
 
+WIDE_RAMP = """
+    %1 = Mul(x, 2.0:f32)
+    %2 = Sub(%1, -1.0:f32)
+    %3 = Clip(%2) {low=0.0 high=4.0}
+    %4 = Div(%3, 4.0:f32)"""
+
+
 @pytest.mark.parametrize(
     ("body", "alpha", "beta"),
     [
         ("%1 = Add(x, 3.0:f32)\n%2 = Clip(%1) {low=0.0 high=6.0}\n%4 = Div(%2, 6.0:f32)", 1 / 6, 0.5),
         ("%1 = Mul(x, 0.25:f32)\n%2 = Add(%1, 0.5:f32)\n%4 = Clip(%2) {low=0.0 high=1.0}", 0.25, 0.5),
-        (
-            "%1 = Mul(x, 2.0:f32)\n%2 = Sub(%1, -1.0:f32)\n%3 = Clip(%2) {low=0.0 high=4.0}\n"
-            "%4 = Mul(%3, 0.25:f32)",
-            0.5,
-            0.25,
-        ),
+        (WIDE_RAMP, 0.5, 0.25),
     ],
 )
 def test_hard_sigmoid(body, alpha, beta):

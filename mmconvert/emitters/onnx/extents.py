@@ -192,6 +192,7 @@ def _places(out: Writer, scope: Scope) -> Places:
     if scope.graph is None:
         return places
     here = out.node if scope is out.scope else out.scopes[out.scopes.index(scope) + 1].owner
+    assert here is not None, "what is inside of a graph belongs to one of its nodes"
     places.advance(scope.graph, here)
     return places
 

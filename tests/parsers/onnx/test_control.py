@@ -359,10 +359,11 @@ def test_a_branch_with_another_rank_that_the_rest_cannot_take(tmp_path: Path) ->
     matrix = model(SQUEEZED.replace("LAST", "y = Gemm(z, w)"))
     graph = agree(matrix, tmp_path, x=X[:, :2], w=X)
     assert [n.op.name for n in graph] == ["Identity", "Gemm"]
-    vector = model(SQUEEZED.replace("LAST", "q = Unsqueeze(z, one) k = Concat <axis = 1> (q, q) y = Gemm(k, w)"))
+    last = "q = Unsqueeze(z, one) k = Concat <axis = 1> (q, q) y = Gemm(k, w)"
+    vector = model(SQUEEZED.replace("LAST", last))
     agree(vector, tmp_path, x=X[:, :1], w=X)
     module = load(tmp_path / "source.onnx")
-    assert [n.op.name for n in module.graph][0] == "Squeeze"
+    assert next(iter(module.graph)).op.name == "Squeeze"
     (warning,) = module.warnings
     assert "is read as if its condition were true" in warning
 

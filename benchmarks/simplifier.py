@@ -63,13 +63,18 @@ def count(path: Path) -> int:
     return sum(of_onnx(path).values())
 
 
-def row(name: str) -> Row:
-    """Counts one model."""
+def opset_of(path: Path) -> int:
+    """Returns the opset of the ONNX operators in a file."""
     import onnx
 
+    imports = onnx.load(path, load_external_data=False).opset_import
+    return next(entry.version for entry in imports if entry.domain in ("", "ai.onnx"))
+
+
+def row(name: str) -> Row:
+    """Counts one model."""
     source = MODELS[name]()
-    imports = onnx.load(source, load_external_data=False).opset_import
-    opset = next(o.version for o in imports if o.domain in ("", "ai.onnx"))
+    opset = opset_of(source)
     theirs = {peer: count(path) for peer, path in peers.simplified(source).items()}
     return Row(name, opset, count(source), theirs, ours(source, max(opset, OLDEST)), ours(source, DEFAULT))
 
@@ -93,8 +98,8 @@ def main() -> int:
     options = parser.parse_args()
     rows = [row(name) for name in MODELS if options.only in name]
     note = (
-        "Nodes, those of sub-graphs and Constants included. The column before the last is at the opset that we "
-        "write by default, the one before at the source's own (13, where it is older). "
+        "Nodes, those of sub-graphs and Constants included. The column before the last is at the opset that "
+        "we write by default, the one before at the source's own (13, where it is older). "
         f"{peers.ONNXSLIM}, {peers.ONNXSIM}; {measure.versions(PACKAGES)}."
     )
     parts = [measure.table(HEADER, [r.cells() for r in rows]), note]

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.ir import ops
-from mmconvert.ir.graph import Value
+from mmconvert.ir.graph import Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, DType
 
@@ -31,12 +31,16 @@ SIGMOID_ROUNDINGS = 2
 
 def saturates(value: Value) -> bool:
     """True for the outputs of Softmax, also after they were moved about."""
-    return isinstance(_made_by(value), ops.Softmax)
+    return is_op(_origin(value, _MOVES).producer, ops.Softmax)
 
 
 def is_approximate(value: Value) -> bool:
-    """True for the outputs of Sigmoid, also after they were moved about."""
-    return isinstance(_made_by(value), ops.Sigmoid)
+    """True for the outputs of Sigmoid, also after they were moved about or averaged, and out of branches."""
+    source = _origin(value, (*_MOVES, ops.ReduceMean))
+    if is_op(source.producer, ops.If):
+        branches = (source.producer.op.then_branch, source.producer.op.else_branch)
+        return all(is_approximate(branch.outputs[source.index]) for branch in branches)
+    return is_op(source.producer, ops.Sigmoid)
 
 
 def excuse(actual: Array, truth: Array) -> Array:
@@ -56,11 +60,11 @@ def _excused(dtype: DType) -> float:
     return SIGMOID_ROUNDINGS * float(info(dtype).eps)
 
 
-def _made_by(value: Value) -> Op | None:
-    node = value.producer
-    while node is not None and isinstance(node.op, _MOVES):
-        node = node.operand(0).producer
-    return None if node is None else node.op
+def _origin(value: Value, moves: tuple[type[Op], ...]) -> Value:
+    """Where the numbers in ``value`` were made."""
+    while value.producer is not None and isinstance(value.producer.op, moves):
+        value = value.producer.operand(0)
+    return value
 
 
 def logarithm(probabilities: Array, dtype: DType) -> Array:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from tests.models.pictures import pictures
 
-COUNT, HEIGHT, WIDTH = 8, 48, 192
+COUNT, HEIGHT, WIDTH, OPSET = 8, 48, 192, 13
 
 
 class Pictures(CalibrationDataReader):
@@ -29,11 +31,11 @@ class Pictures(CalibrationDataReader):
 
 def main() -> None:
     """Quantizes the model that is named on the command line."""
-    import onnx
-
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
     prepared = target.with_suffix(".prepared.onnx")
-    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    # Scales for each channel need a newer opset than many files have.
+    onnx.save(version_converter.convert_version(onnx.load(source), OPSET), prepared)
+    quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
     quantize_static(
         str(prepared),
         str(target),

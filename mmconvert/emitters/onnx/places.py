@@ -39,8 +39,11 @@ class Places:
             for value in graph.inputs:
                 self._see(value)
         while self._next is not here:
-            for value in self._next.outputs:
-                self._see(value)
+            outputs = self._next.outputs
+            for value in outputs:
+                # Of several outputs, the file may lack those that nobody reads.
+                if value.uses or len(outputs) == 1:
+                    self._see(value)
             self._next = next(self._rest, here)
 
     def _see(self, value: Value) -> None:

@@ -78,7 +78,9 @@ def path_of(name: str) -> Path:
 
 def feeds_of(name: str, path: Path) -> list[Feed]:
     """Seeded inputs, one feed for each of the model's sizes."""
-    graph, real = mmconvert.load(path).graph, MODELS[name]
+    real = MODELS[name]
+    # Fixed while sizes are tried: the branch that is not taken may not work on them.
+    graph = mmconvert.load(path, fix=real.fixed).graph
     names = list(dict.fromkeys(s for v in graph.inputs for e in v.type.shape for s in sorted(symbols(e))))
     feeds = []
     for seed, size in enumerate(real.sizes):

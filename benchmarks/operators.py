@@ -38,5 +38,19 @@ def of_tflite(path: Path) -> dict[str, int]:
     return dict(found.most_common())
 
 
+def of_onnx(path: Path) -> dict[str, int]:
+    """Returns how often each operator stands in an ONNX file: Constants too, and what is in sub-graphs."""
+    import onnx
+
+    found: Counter[str] = Counter()
+    waiting = [onnx.load(path, load_external_data=False).graph]
+    while waiting:
+        for node in waiting.pop().node:
+            found[node.op_type] += 1
+            for attribute in node.attribute:
+                waiting += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+    return dict(found.most_common())
+
+
 if __name__ == "__main__":
     print(json.dumps(of_tflite(Path(sys.argv[1]))))

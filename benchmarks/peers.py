@@ -16,13 +16,22 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from benchmarks.measure import run
+from benchmarks.measure import CommandFailed, run
 from tests.models import zoo
 
 ONNX2TF = "onnx2tf==2.6.9"
 PYTHON = "3.12"
 ONNXSIM, ONNXSLIM = "onnxsim==0.8.1", "onnxslim==0.1.98"
 TENSORFLOW = "2.21"
+ONNXSLIM = "onnxslim==0.1.98"
+ONNXSIM = "onnxsim==0.8.1"
+SIMPLIFIER_NEEDS = ("onnx==1.23.2", "onnxruntime==1.31.1")
+SIMPLIFIER_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+SIMPLIFIERS = {
+    "onnxslim": "import onnx, onnxslim, sys; onnx.save(onnxslim.slim(sys.argv[1]), sys.argv[2])",
+    "onnxsim": "import onnx, onnxsim, sys; onnx.save(onnxsim.simplify(sys.argv[1])[0], sys.argv[2])",
+}
 
 
 class PeerUnavailable(RuntimeError):
@@ -41,8 +50,8 @@ def find_python(version: str) -> str:
     return str(installed[-1])
 
 
-def environment(requirement: str, python: str) -> Path:
-    """Returns the folder of a virtual environment that holds `requirement` and what it pins."""
+def environment(requirement: str, python: str, *others: str) -> Path:
+    """Returns the folder of a virtual environment that holds `requirement`, what it pins, and `others`."""
     folder = zoo.cache_dir() / "peers" / requirement.replace("==", "-")
     ready = folder / "ready"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +59,7 @@ def environment(requirement: str, python: str) -> Path:
         if not ready.exists():
             # Made in place: the scripts of an environment hold its path, so it cannot be renamed afterwards.
             run([find_python(python), "-m", "venv", "--clear", str(folder)])
-            run([str(folder / "bin" / "pip"), "install", "-q", requirement])
+            run([str(folder / "bin" / "pip"), "install", "-q", requirement, *others])
             ready.touch()
     return folder
 
@@ -84,6 +93,23 @@ def onnx2tf_tflite(name: str) -> Path:
         onnx2tf_output(out.parent).replace(out)
 
     return zoo.cached(source.with_suffix(".onnx2tf.tflite"), make)
+
+
+def simplified(source: Path) -> dict[str, Path]:
+    """Returns what onnxslim and onnxsim make of `source`, by their names; without those that fail."""
+    python = environment(ONNXSLIM, SIMPLIFIER_PYTHON, ONNXSIM, *SIMPLIFIER_NEEDS) / "bin" / "python"
+    made = {}
+    for name, code in SIMPLIFIERS.items():
+        target = zoo.cache_dir() / "peers" / "simplified" / f"{source.parent.name}-{source.stem}.{name}.onnx"
+
+        def make(out: Path, code: str = code) -> None:
+            run([str(python), "-c", code, str(source), str(out)], {"PYTHONPATH": ""})
+
+        try:
+            made[name] = zoo.cached(target, make)
+        except CommandFailed as error:
+            sys.stderr.write(f"{source.name}: {name}: {str(error).splitlines()[-1]}\n")
+    return made
 
 
 def tensorflow_command(source: Path, out: Path) -> list[str]:

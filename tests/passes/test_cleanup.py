@@ -243,3 +243,19 @@ def test_the_helper_notices_a_wrong_pass():
     with pytest.raises(AssertionError):
         apply(wrong, text)
     assert names(graph_of(text)) == ["Relu"]
+
+
+def test_quantized_weights_are_not_folded():
+    graph, outcome = apply(
+        fold_constants,
+        """
+        graph "g"(x: f32[n,2]) -> (y: f32[n,2])
+          %w: i8[2] = [3,-4]
+          %s: f32[] = 0.5
+          %1 = Dequantize(%w, %s) {axis=0 block=0}
+          %2 = Add(x, %1)
+          return %2
+        """,
+    )
+    assert names(graph) == ["Dequantize", "Add"]
+    assert "quantized" in outcome.declined[0][1]

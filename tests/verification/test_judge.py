@@ -403,3 +403,13 @@ def test_probabilities_that_are_flushed_to_zero() -> None:
 def test_a_sigmoid_may_be_exact_to_roundings_of_one() -> None:
     graph = graph_of(CERTAIN.replace("Softmax(%1) {axis=1}", "Sigmoid(%1)"))
     assert verdict_on(graph, changed(graph, lambda y: np.maximum(y, np.float32(1e-8)))).passed
+
+
+def test_a_sigmoid_that_is_tiny_throughout() -> None:
+    """A detector that sees nothing: runtimes clamp, which says nothing about the graph, and that is said."""
+    text = CERTAIN.replace("Softmax(%1) {axis=1}", "Sigmoid(%1)")
+    graph = graph_of(text.replace("40.0,0.0", "-40.0,-50.0"))
+    verdict = verdict_on(graph, changed(graph, lambda y: np.maximum(y, np.float32(1e-7))))
+    assert verdict.passed
+    assert any("is 0 up to what runtimes round a Sigmoid to" in note for note in verdict.notes)
+    assert not verdict_on(graph, changed(graph, lambda y: np.maximum(y, np.float32(1e-6)))).passed

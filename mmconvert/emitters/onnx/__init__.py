@@ -10,12 +10,17 @@ from pathlib import Path
 
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
+from mmconvert.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
+from mmconvert.passes.outcome import Pass
 
 SUFFIXES = (".onnx",)
 """How the files are called."""
 
 TARGET_LAYOUT = Layout.NCHW
 """The layout of convolution and pooling in the file."""
+
+PASSES: tuple[Pass, ...] = (fuse_hard_sigmoid,)
+"""Fusions into operators that ONNX has and other targets lack."""
 
 DEFAULT_OPSET = 17
 """What is written unless asked otherwise: the newest opset that runtimes and vendors' tools all read."""

@@ -43,9 +43,7 @@ _SAME_BINARY = (ops.Add, ops.Sub, ops.Mul, ops.Div, ops.Pow, ops.Min, ops.Max)
 _SAME_LOGIC = (
     ops.Equal,
     ops.Less,
-    ops.LessEqual,
     ops.Greater,
-    ops.GreaterEqual,
     ops.And,
     ops.Or,
     ops.Xor,
@@ -56,6 +54,16 @@ _SAME_LOGIC = (
 @rule(*_SAME_UNARY, *_SAME_BINARY, *_SAME_LOGIC)
 def same(node: Node[Op], out: Writer) -> None:
     out(node.op.name, *node.inputs, into=node)
+
+
+@rule(ops.LessEqual)
+def less_or_equal(node: Node[ops.LessEqual], out: Writer) -> None:
+    out("LessOrEqual", *node.inputs, into=node)
+
+
+@rule(ops.GreaterEqual)
+def greater_or_equal(node: Node[ops.GreaterEqual], out: Writer) -> None:
+    out("GreaterOrEqual", *node.inputs, into=node)
 
 
 @rule(ops.BitwiseNot, ops.BitwiseAnd, ops.BitwiseOr, ops.BitwiseXor, since=18)

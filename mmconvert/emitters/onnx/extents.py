@@ -1,22 +1,31 @@
 """Extents that are only known when the model runs, computed in the graph.
 
-A symbol is read off a value that has it as an extent of its own; everything else is integer arithmetic::
+What is the extent of a value that is there is read off that value; everything else is integer arithmetic::
 
-    (h-1)//2+1   ->   Shape(x) -> Gather -> Sub 1 -> Div 2 -> Add 1
+    (h-1)//2+1   ->   Shape(x) {start=2, end=3} -> Sub 1 -> Div 2 -> Add 1
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias, TypeVar
 
+from mmconvert.emitters.onnx.places import Places
 from mmconvert.emitters.onnx.writer import Scope, Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims
 from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv, Monomial
-from mmconvert.ir.graph import Value, is_op
+from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import ReadExtents
 from mmconvert.ir.types import Shape
+
+T = TypeVar("T")
+
+Run: TypeAlias = tuple[Value, int, int]
+"""A value, the first of its axes that is meant, and how many."""
+
+PARTIAL_SHAPE: Final = 15
+"""Since this opset Shape gives some of the extents."""
 
 
 def extents(out: Writer, shape: Sequence[Extent]) -> str:
@@ -28,12 +37,25 @@ def extents(out: Writer, shape: Sequence[Extent]) -> str:
     if all(isinstance(e, int) for e in shape):
         return out.ints(dims.numbers(shape))
     key = tuple(shape)
+    if out.dry and _is_given(out, key):
+        return "dry"
     if (known := _recall(out, key)) is not None:
         return known
+    if (same := _find(out, lambda places: places.vectors.get(key))) is not None:
+        return _keep(out, key, out.name(same))
     parts: list[str] = []
-    for is_known, group in groupby(shape, lambda e: isinstance(e, int)):
-        run = list(group)
-        parts += [out.ints(dims.numbers(run))] if is_known else [_vector(out, e) for e in run]
+    rest = key
+    while rest:
+        count = next((i for i, e in enumerate(rest) if not isinstance(e, int)), len(rest))
+        if count:
+            parts.append(out.ints(dims.numbers(rest[:count])))
+        elif (run := _longest(out, rest)) is not None:
+            parts.append(_read(out, *run))
+            count = run[2]
+        else:
+            parts.append(_vector(out, rest[0]))
+            count = 1
+        rest = rest[count:]
     return _keep(out, key, out("Concat", *parts, axis=0) if len(parts) > 1 else parts[0])
 
 
@@ -51,6 +73,8 @@ def scalar(out: Writer, extent: Extent) -> str:
     """The name of an int64 scalar of ``extent``."""
     if isinstance(extent, int):
         return out.integer(extent)
+    if (same := _find(out, lambda places: places.scalars.get(extent))) is not None:
+        return out.name(same)
     return out("Squeeze", extents(out, (extent,)), out.ints([0]))
 
 
@@ -60,6 +84,8 @@ def _vector(out: Writer, extent: Extent) -> str:
         return out.ints([extent])
     if (known := _recall(out, extent)) is not None:
         return known
+    if (found := _measured(out, extent)) is not None:
+        return _keep(out, extent, found)
     # What is taken away comes last, so that the first term needs no sign.
     terms = sorted(extent.terms, key=lambda t: t[1] < 0)
     total = _product(out, *terms[0])
@@ -97,36 +123,78 @@ def _divide(out: Writer, atom: FloorDiv) -> str:
 
 
 def _symbol(out: Writer, name: str) -> str:
-    for scope in reversed(out.scopes):
-        for value in _earlier(out, scope):
-            for axis, extent in enumerate(value.type.shape):
-                if isinstance(extent, Dim) and extent.name == name:
-                    return out("Gather", _shape(out, value), out.ints([axis]))
-            if is_op(value.producer, ReadExtents) and (axis := _position(value.producer.op, name)) >= 0:
-                vector = out("Reshape", value, out.ints([-1]))
-                return out("Gather", vector, out.ints([axis]))
+    if (found := _measured(out, Dim.symbol(name))) is not None:
+        return found
+    if (node := _find(out, lambda places: places.names.get(name))) is not None:
+        vector = out("Reshape", node.output, out.ints([-1]))
+        return out("Gather", vector, out.ints([_position(node.op, name)]))
     raise UnsupportedError(f"the extent {name} cannot be read off any tensor")
 
 
 def _position(op: ReadExtents, name: str) -> int:
-    found = (i for i, extent in enumerate(op.names) if isinstance(extent, Dim) and extent.name == name)
-    return next(found, -1)
+    return next(i for i, extent in enumerate(op.names) if isinstance(extent, Dim) and extent.name == name)
+
+
+def _measured(out: Writer, extent: Dim) -> str | None:
+    """``extent`` as a vector of one element, read off a value that has it; None where there is none."""
+    if (same := _find(out, lambda places: places.vectors.get((extent,)))) is not None:
+        return out.name(same)
+    run = _longest(out, (extent,))
+    return None if run is None else _read(out, *run)
+
+
+def _longest(out: Writer, shape: Shape) -> Run | None:
+    """The value that has most of ``shape``, from its first extent on, side by side."""
+    best: Run | None = None
+    for scope in reversed(out.scopes):
+        for (have, axis), value in _places(out, scope).axes.get(shape[0], {}).items():
+            pairs = zip(have[axis:], shape, strict=False)
+            count = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(have) - axis, len(shape)))
+            if best is None or count > best[2]:
+                best = value, axis, count
+    return best
+
+
+def _read(out: Writer, value: Value, axis: int, count: int) -> str:
+    """``count`` extents of ``value``, from ``axis`` on."""
+    key = value.type.shape[axis : axis + count]
+    return _recall(out, key) or _keep(out, key, _cut(out, value, axis, count))
+
+
+def _cut(out: Writer, value: Value, axis: int, count: int) -> str:
+    if count == value.type.rank:
+        return _shape(out, value)
+    if out.opset >= PARTIAL_SHAPE:
+        end = axis + count
+        return out("Shape", value, start=axis or None, end=end if end < value.type.rank else None)
+    if count == 1:
+        return out("Gather", _shape(out, value), out.ints([axis]))
+    return out("Slice", _shape(out, value), out.ints([axis]), out.ints([axis + count]))
+
+
+def _is_given(out: Writer, shape: Shape) -> bool:
+    """True when all symbols of ``shape`` are extents of the graph's inputs."""
+    inputs = out.scope.graph.inputs if out.scope.graph is not None else ()
+    return dims.symbols(*shape) <= {e.name for v in inputs for e in v.type.shape if isinstance(e, Dim)}
 
 
 def _shape(out: Writer, value: Value) -> str:
     return _recall(out, value) or _keep(out, value, out("Shape", value))
 
 
-def _earlier(out: Writer, scope: Scope) -> Iterator[Value]:
+def _find(out: Writer, look: Callable[[Places], T | None]) -> T | None:
+    return next((f for s in reversed(out.scopes) if (f := look(_places(out, s))) is not None), None)
+
+
+def _places(out: Writer, scope: Scope) -> Places:
     """What can be read at the node in hand: the inputs of the graph first, they cost nothing to keep."""
+    places = scope.places
     if scope.graph is None:
-        return
-    yield from scope.graph.inputs
+        return places
     here = out.node if scope is out.scope else out.scopes[out.scopes.index(scope) + 1].owner
-    for node in scope.graph:
-        if node is here:
-            return
-        yield from node.outputs
+    assert here is not None, "what is inside of a graph belongs to one of its nodes"
+    places.advance(scope.graph, here)
+    return places
 
 
 def _recall(out: Writer, key: object) -> str | None:

@@ -86,7 +86,7 @@ def write(model: ModelProto, weights: list[Weight], path: Path, *, limit: int = 
 
 
 def _require_apart(path: Path, beside: Path) -> None:
-    """Refuses to replace weights that are being read, unless the model that they belong to is replaced too."""
+    """Refuses to replace weights that are being read, unless their model is replaced too."""
     if is_mapped(beside) and not is_mapped(path):
         raise UsageError(
             "the weights of the source are in this file, and those of the target would take its place",

@@ -13,6 +13,7 @@ from onnx import GraphProto, NodeProto, ValueInfoProto, helper
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.emitters.onnx import schema
+from mmconvert.emitters.onnx.places import Places
 from mmconvert.emitters.onnx.wire import Weight
 from mmconvert.errors import InternalError, Problem, UnsupportedError
 from mmconvert.ir.graph import Graph, Node, Value
@@ -37,6 +38,7 @@ class Scope:
         nodes: what has been written.
         values: the values that the nodes make, with their types.
         extents: names of the extents and shapes that the nodes have computed so far.
+        places: where extents can be read off.
     """
 
     graph: Graph | None
@@ -44,6 +46,7 @@ class Scope:
     nodes: list[NodeProto] = field(default_factory=list)
     values: dict[str, TensorType] = field(default_factory=dict)
     extents: dict[Any, str] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
 
 
 class Names:

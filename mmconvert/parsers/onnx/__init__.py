@@ -39,12 +39,14 @@ def load(
         UnsupportedError: with everything in the model that cannot be represented.
         InvalidModelError: the file is damaged, or the model is not valid.
     """
+    from mmconvert.parsers.onnx.alternatives import settle
     from mmconvert.parsers.onnx.convert import Converter
     from mmconvert.parsers.onnx.reader import open_model
     from mmconvert.parsers.onnx.table import RULES
 
     try:
-        return Converter(open_model(path), RULES, fix, items, shapes).convert()
+        file = open_model(path)
+        return settle(lambda assumed: Converter(file, RULES, fix, items, shapes, assumed))
     except (ArithmeticError, ValueError, RecursionError, MemoryError) as error:
         # Bytes that are a valid message may still hold numbers that no model has.
         raise InvalidModelError(f"the file is damaged: {error}", where=str(path)) from error

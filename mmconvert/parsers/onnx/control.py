@@ -40,6 +40,8 @@ def if_(n: Source, b: Builder) -> tuple[Thing, ...]:
     known = n.known(0)
     if known is not None and known.size == 1:
         return scope.inline(n, b, graphs[0] if known.reshape(-1)[0] else graphs[1])
+    if (assumed := n.context.library.assumed.get(n.where)) is not None:
+        return scope.inline(n, b, graphs[0] if assumed else graphs[1])
     condition = _scalar(b, n.operand(0))
     then, other = (scope.body(n, graph, ()) for graph in graphs)
     captures = list(dict.fromkeys([*then.captures, *other.captures]))
@@ -70,6 +72,7 @@ def _joined(n: Source, then: Graph, other: Graph) -> tuple[Shape, ...]:
         raise n.invalid("its branches have different results")
     for a, c in pairs:
         if a.type.rank != c.type.rank:
+            n.context.library.undecided.append(n.where)
             raise n.unsupported(
                 f"its branches give {a.type} and {c.type}, which differ in rank",
                 hint="decide its condition: say the extents (shapes=) or the values (fix=) of the inputs"

@@ -36,16 +36,17 @@ class Converter:
         fix: Mapping[str, Any] | None = None,
         items: Mapping[str, int] | None = None,
         shapes: Shapes | None = None,
+        assumed: Mapping[str, bool] | None = None,
     ) -> None:
         self.file, self.fix, self.items = file, dict(fix or {}), dict(items or {})
         self.shapes = dict(shapes or {})
-        self.warnings: list[str] = []
+        self.warnings = [_assumption(place, holds=holds) for place, holds in (assumed or {}).items()]
         functions = {key_of(domain_of(f.domain), f.name): f for f in file.proto.functions}
         self.context = Context(
             file.path.name,
             file.folder,
             problems=list(file.problems),
-            library=Library(rules, functions, file.inner),
+            library=Library(rules, functions, file.inner, assumed=assumed or {}),
             versions=self._versions(),
         )
         self.graph = Graph(file.proto.graph.name or "graph")
@@ -176,3 +177,7 @@ def _as(dtype: DType, given: Any) -> Array:
     with np.errstate(all="ignore"):
         converted = array.astype(dtype)
     return converted if dtypes.is_float(dtype) or np.array_equal(converted, array) else array
+
+
+def _assumption(place: str, *, holds: bool) -> str:
+    return f"{place} is read as if its condition were {str(holds).lower()}: otherwise the model does not work"

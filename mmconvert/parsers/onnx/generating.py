@@ -12,7 +12,7 @@ from mmconvert.dtypes import DType
 from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
-from mmconvert.ir.graph import Value
+from mmconvert.ir.graph import Value, is_op
 from mmconvert.parsers.onnx.elementwise import cast
 from mmconvert.parsers.onnx.source import Source
 from mmconvert.rules import Rules
@@ -79,6 +79,8 @@ def _scalar(n: Source, b: Builder, index: int) -> Value:
 
 def _count(n: Source) -> Extent:
     if dtypes.is_float(n.operand(0).type.dtype):
+        if (count := _whole_count(n)) is not None:
+            return count
         start, limit, delta = (float(n.scalar(i, "a bound")) for i in range(3))
         steps = (limit - start) / delta if delta else math.nan
         if not math.isfinite(steps):
@@ -87,9 +89,32 @@ def _count(n: Source) -> Extent:
     first, last, step = n.extent(0, "a bound"), n.extent(1, "a bound"), n.whole(2, "a step")
     if step == 0:
         raise n.invalid("its step is 0")
+    return _steps(first, last, step)
+
+
+def _steps(first: Extent, last: Extent, step: int) -> Extent:
     span = last - first if step > 0 else first - last
     count = dims.ceildiv(span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
+
+
+def _whole_count(n: Source) -> Extent | None:
+    """The count between bounds in floats that are extents; None when they are something else."""
+    first, last, step = (_whole_extent(n, index) for index in range(3))
+    if first is None or last is None or not isinstance(step, int) or step == 0:
+        return None
+    return _steps(first, last, step)
+
+
+def _whole_extent(n: Source, index: int) -> Extent | None:
+    """Operand ``index`` when it is a whole number, or an extent that was cast to floats."""
+    value, known = n.operand(index), n.known(index)
+    if known is not None:
+        number = float(known.reshape(-1)[0]) if known.size == 1 else math.nan
+        return int(number) if number.is_integer() else None
+    producer = value.producer
+    extents = producer.operand(0).extents if is_op(producer, ops.Cast) else None
+    return extents[0] if extents is not None and len(extents) == 1 else None
 
 
 @rule("OneHot")

@@ -144,6 +144,10 @@ def _dequantized(n: Source, b: Builder, index: int, scale: int) -> Value:
     """Weights that lie the other way round, with a scale for each direction, or each column too."""
     codes, factor, zero = (n.operand(i) for i in (index, scale, scale + 1))
     columns = factor.type.shape[1] if factor.type.rank > 1 else 1
+    if columns == 1:
+        directions = (codes.type.shape[0],)
+        turned = b(ops.Transpose(perm=(0, 2, 1)), codes)
+        return b(ops.Dequantize(), turned, *(b(ops.Reshape(shape=directions), v) for v in (factor, zero)))
     shape = (codes.type.shape[0], 1, columns)
     shifted = b(
         ops.Sub(), *(b(ops.Cast(to=dtypes.F32), v) for v in (codes, b(ops.Reshape(shape=shape), zero)))

@@ -60,12 +60,16 @@ class Library:
         functions: the file's own functions, by the key that rules are kept under.
         inner: the large initializers of graphs inside of nodes, see ``reader.ModelFile``.
         calls: how many functions were read in the place of a call, so far.
+        assumed: the conditions of Ifs that are taken as known, by the place of the If.
+        undecided: the places of the Ifs that cannot be read before their conditions are known.
     """
 
     rules: Rules[str]
     functions: Mapping[str, FunctionProto] = field(default_factory=dict)
     inner: Sequence[tuple[str, Tensor]] = ()
     calls: int = 0
+    assumed: Mapping[str, bool] = field(default_factory=dict)
+    undecided: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

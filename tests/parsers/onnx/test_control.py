@@ -339,3 +339,50 @@ def test_sparse_tensors_with_indices_outside(indices: list[int], tmp_path: Path)
     path.write_bytes(proto.SerializeToString())
     with pytest.raises(InvalidModelError, match="its indices do not fit"):
         load(path)
+
+
+SQUEEZED = """
+    m (float[n,t] x, float[2,3] w) => (float[p,3] y) {
+        s = Shape(x)
+        at = Constant <value = int64 {1}> ()
+        one = Constant <value = int64[1] {1}> ()
+        e = Gather <axis = 0> (s, at)
+        c = Equal(e, one)
+        z = If(c) <then_branch = a () => (float[n] u) { u = Squeeze(x, one) },
+                   else_branch = b () => (float[n,t] v) { v = Identity(x) }>
+        LAST
+    }"""
+
+
+def test_a_branch_with_another_rank_that_the_rest_cannot_take(tmp_path: Path) -> None:
+    """What follows needs a matrix, so the axis is never dropped; or a vector, so it always is."""
+    matrix = model(SQUEEZED.replace("LAST", "y = Gemm(z, w)"))
+    graph = agree(matrix, tmp_path, x=X[:, :2], w=X)
+    assert [n.op.name for n in graph] == ["Identity", "Gemm"]
+    last = "q = Unsqueeze(z, one) k = Concat <axis = 1> (q, q) y = Gemm(k, w)"
+    vector = model(SQUEEZED.replace("LAST", last))
+    agree(vector, tmp_path, x=X[:, :1], w=X)
+    module = load(tmp_path / "source.onnx")
+    assert next(iter(module.graph)).op.name == "Squeeze"
+    (warning,) = module.warnings
+    assert "is read as if its condition were true" in warning
+
+
+def test_branches_of_other_ranks_that_could_be_either(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(model(SQUEEZED.replace("LAST", "y = Relu(z)")).SerializeToString())
+    with pytest.raises(UnsupportedError, match="differ in rank"):
+        load(tmp_path / "m.onnx")
+
+
+def test_many_ranks_to_decide_end_in_an_error(tmp_path: Path) -> None:
+    """The file is read a bounded number of times, however many conditions there are."""
+    again = "".join(
+        f"z{i} = If(c) <then_branch = a{i} () => (float[n] u{i}) {{ u{i} = Squeeze(x, one) }},"
+        f" else_branch = b{i} () => (float[n,t] v{i}) {{ v{i} = Identity(x) }}> "
+        for i in range(40)
+    )
+    names = ", ".join(f"z{i}" for i in range(40))
+    text = SQUEEZED.replace("LAST", f"{again} k = Sum({names}) y = Gemm(k, w)")
+    (tmp_path / "m.onnx").write_bytes(model(text).SerializeToString())
+    with pytest.raises(UnsupportedError, match="differ in rank"):
+        load(tmp_path / "m.onnx")

@@ -6,8 +6,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.interpreter import run
 from mmconvert.ir.graph import Graph
 from mmconvert.parsers.onnx import load
+from mmconvert.runtimes.onnxruntime import Session
 from tests.parsers.onnx.cases import Case, case, check_case, fixed, x
 
 X = x(2, 3, 4)
@@ -153,3 +155,23 @@ def test_unsupported(
     (param,) = case(kind, *operands, **{"oracle": "reference", **attributes})  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match=message):
         check_case(param.values[0], tmp_path)
+
+
+def test_a_range_of_floats_up_to_an_extent(tmp_path: Path) -> None:
+    """Exporters cast an extent to floats for the grid of a detector; its count follows all the same."""
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    m (float[n,w] x) => (float[k] y) {
+        s = Shape(x)
+        at = Constant <value = int64 {1}> ()
+        e = Gather <axis = 0> (s, at)
+        last = Cast <to = 1> (e)
+        first = Constant <value = float {1.0}> ()
+        step = Constant <value = float {2.0}> ()
+        y = Range(first, last, step)
+    }"""
+    (tmp_path / "m.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    graph = load(tmp_path / "m.onnx").graph
+    assert str(graph.outputs[0].type) == "f32[w//2]"
+    for width in (6, 7):
+        feed = {"x": np.zeros((2, width), np.float32)}
+        np.testing.assert_array_equal(run(graph, feed)["y"], Session(tmp_path / "m.onnx").run(feed)["y"])

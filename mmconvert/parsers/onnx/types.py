@@ -9,7 +9,7 @@ from onnx import TensorShapeProto, TypeProto, ValueInfoProto
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.ir.types import Extent, Shape, TensorType
 from mmconvert.parsers.onnx import tensors
-from mmconvert.parsers.onnx.symbols import Symbols
+from mmconvert.parsers.symbols import Symbols
 
 _MAX_EXTENT = 1 << 48
 

@@ -13,7 +13,7 @@ from mmconvert.ir.graph import Graph, Origin
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Add, Cast, Fill, Shape, Slice, Split, Sqrt
 from mmconvert.ir.types import Array, TensorType
-from mmconvert.parsers.onnx.constants import Constants
+from mmconvert.parsers.constants import Constants
 
 N = Dim.symbol("n")
 

@@ -88,11 +88,11 @@ FORMATS = (
         "tflite",
         "TensorFlow Lite",
         (".tflite",),
+        parser="mmconvert.parsers.tflite",
         emitter="mmconvert.emitters.tflite",
         runtime="mmconvert.runtimes.litert",
         extra="litert",
         aliases=("litert", "tensorflow-lite", "tensorflowlite"),
-        magic=(4, b"TFL3"),
     ),
     Format(
         "mmir",

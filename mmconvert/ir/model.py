@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmconvert.ir.graph import Graph
+from mmconvert.tensors import Tensor
 
 
 @dataclass(slots=True)
@@ -26,10 +27,26 @@ class Metadata:
     properties: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """Something that the source keeps from one run to the next.
+
+    Attributes:
+        input: the name of the input that takes it.
+        output: the name of the output that gives it back.
+        initial: what it is before the first run.
+    """
+
+    input: str
+    output: str
+    initial: Tensor
+
+
 @dataclass
 class Module:
-    """A graph with its metadata and the warnings that reading it gave rise to."""
+    """A graph with its metadata, the warnings that reading it gave rise to, and the state it is fed."""
 
     graph: Graph
     metadata: Metadata = field(default_factory=Metadata)
     warnings: list[str] = field(default_factory=list)
+    states: tuple[State, ...] = ()

@@ -25,8 +25,13 @@ _COMPUTED = "simplify the model so that this becomes constant, or export it with
 class Shared(Protocol):
     """What the operators of a file share, as far as it is needed here."""
 
-    symbols: Symbols
-    constants: Constants
+    @property
+    def symbols(self) -> Symbols:
+        """The names of unknown extents."""
+
+    @property
+    def constants(self) -> Constants:
+        """What is known of computed values."""
 
 
 class Operands(abc.ABC):

@@ -1,0 +1,135 @@
+"""TFLite rules for control flow, and for state that the model keeps."""
+
+from __future__ import annotations
+
+from mmconvert.ir import ops
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.dims import Extent, symbols
+from mmconvert.ir.graph import Graph, Value
+from mmconvert.ir.types import Shape, TensorType
+from mmconvert.parsers.tflite import scope
+from mmconvert.parsers.tflite.source import Source
+from mmconvert.parsers.tflite.state import Variables
+from mmconvert.rules import Rules
+
+rule: Rules[str] = Rules("TFLite")
+
+
+def _stored(n: Source, first: int = 0) -> list[Value]:
+    if any(n.inputs[i] in n.context.handles for i in range(first, len(n.inputs))):
+        raise n.unsupported("over variables")
+    return [n.stored(i) for i in range(first, len(n.inputs))]
+
+
+@rule("IF")
+def if_(n: Source, b: Builder) -> tuple[Value, ...]:
+    numbers = n.integer("then_subgraph_index"), n.integer("else_subgraph_index")
+    values = _stored(n, 1)
+    known = n.known(0)
+    if known is not None and known.size == 1:
+        return tuple(scope.inline(n, numbers[0 if known.item() else 1], values, n.context.variables))
+    types = [v.type for v in values]
+    then, other = (scope.body(n, number, types) for number in numbers)
+    op = ops.If(then_branch=then, else_branch=other, shapes=_joined(n, then, other))
+    return b.multi(op, _scalar(n, b), *values)
+
+
+def _scalar(n: Source, b: Builder) -> Value:
+    condition = n.stored(0)
+    return b(ops.Reshape(shape=()), condition) if condition.type.rank else condition
+
+
+def _joined(n: Source, then: Graph, other: Graph) -> tuple[Shape, ...]:
+    """The shapes of the results; none when both branches have the same."""
+    pairs = [(a.type, c.type) for a, c in zip(then.outputs, other.outputs, strict=False)]
+    different = any(a.dtype != c.dtype or a.rank != c.rank for a, c in pairs)
+    if different or len(then.outputs) != len(other.outputs):
+        raise n.unsupported("branches whose results differ in number, element type or rank")
+    if all(a == c for a, c in pairs):
+        return ()
+    outer = symbols(*(e for v in then.inputs for e in v.type.shape))
+
+    def join(e: Extent, f: Extent, axis: int) -> Extent:
+        same = e == f and symbols(e) <= outer
+        return e if same else n.context.symbols.fresh(f"{n.origin.name}_{axis}")
+
+    return tuple(
+        tuple(join(e, f, i) for i, (e, f) in enumerate(zip(a.shape, c.shape, strict=True))) for a, c in pairs
+    )
+
+
+@rule("WHILE")
+def while_(n: Source, b: Builder) -> tuple[Value, ...]:
+    condition, body = n.integer("cond_subgraph_index"), n.integer("body_subgraph_index")
+    state = _stored(n)
+    types = [v.type for v in state]
+    graphs = [scope.body(n, number, types) for number in (condition, body)]
+    _require_same(n, types, [v.type for v in graphs[1].outputs])
+    goes_on = graphs[0].outputs
+    if len(goes_on) == 1 and goes_on[0].type.rank:
+        inner = Builder(graphs[0], origin=n.origin)
+        graphs[0].set_outputs([inner(ops.Reshape(shape=()), goes_on[0])], graphs[0].output_names)
+    return b.multi(ops.While(condition=graphs[0], body=graphs[1]), *state)
+
+
+def _require_same(n: Source, before: list[TensorType], after: list[TensorType]) -> None:
+    if before != after:
+        pairs = zip(before, after, strict=False)
+        shown = "; ".join(f"{a} becomes {c}" for a, c in pairs if a != c)
+        raise n.unsupported(f"a state that changes its type: {shown or 'in number'}")
+
+
+@rule("CALL")
+def call(n: Source, b: Builder) -> tuple[Value, ...]:
+    return tuple(scope.inline(n, n.integer("subgraph"), _stored(n), n.context.variables))
+
+
+@rule("STABLEHLO_COMPOSITE")
+def composite(n: Source, b: Builder) -> tuple[Value, ...]:
+    """What the composite stands for is in the file too."""
+    n.ignore("name", "composite_attributes", "composite_attributes_format", "version")
+    number = n.integer("decomposition_subgraph_index")
+    return tuple(scope.inline(n, number, _stored(n), n.context.variables))
+
+
+@rule("CALL_ONCE")
+def call_once(n: Source, b: Builder) -> tuple[Value, ...]:
+    scope.once(n, n.integer("init_subgraph_index"), _variables(n))
+    return ()
+
+
+def _variables(n: Source) -> Variables:
+    if n.context.variables is None:
+        raise n.unsupported("state inside of a branch or a loop")
+    return n.context.variables
+
+
+@rule("VAR_HANDLE")
+def var_handle(n: Source, b: Builder) -> tuple[None]:
+    container, name = n.option("container"), n.option("shared_name")
+    if not n.wants(0):
+        raise n.invalid("its output is missing")
+    n.context.handles[n.outputs[0]] = f"{container}/{name}" if container else name or "variable"
+    return (None,)
+
+
+def _key(n: Source) -> str:
+    key = n.context.handles.get(n.input(0))
+    if key is None:
+        raise n.invalid("its operand is no variable")
+    return key
+
+
+@rule("READ_VARIABLE")
+def read_variable(n: Source, b: Builder) -> Value:
+    record, variables = n.output_record(), _variables(n)
+    known = variables.get(_key(n))
+    if -1 in record.shape and known.current is None and known.initial is None:
+        raise n.unsupported("a variable of unknown shape")
+    return variables.read(_key(n), TensorType(record.dtype, record.shape))
+
+
+@rule("ASSIGN_VARIABLE")
+def assign_variable(n: Source, b: Builder) -> tuple[Value, ...]:
+    _variables(n).assign(_key(n), n.stored(1))
+    return ()

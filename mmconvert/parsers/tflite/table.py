@@ -1,0 +1,34 @@
+"""The rules of all families in one table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mmconvert.parsers.tflite import (
+    activation,
+    control,
+    elementwise,
+    indexing,
+    matmul,
+    norm,
+    quantize,
+    reduce,
+    resize,
+    shaping,
+    windows,
+)
+from mmconvert.rules import Rules
+
+RULES: Final[Rules[str]] = Rules.merge(
+    elementwise.rule,
+    activation.rule,
+    control.rule,
+    windows.rule,
+    norm.rule,
+    reduce.rule,
+    matmul.rule,
+    shaping.rule,
+    indexing.rule,
+    resize.rule,
+    quantize.rule,
+)

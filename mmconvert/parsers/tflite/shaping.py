@@ -182,11 +182,15 @@ def range_(n: Source, b: Builder) -> Value:
         if step == 0 or not abs((last - first) / step) < 1 << 31:
             raise n.invalid(f"from {first} to {last} in steps of {step}")
         size = max(-int(-(last - first) // step), 0)
+    elif dtypes.is_integer(start.type.dtype) and n.follows(0) and n.follows(1) and n.follows(2):
+        low, high, each = (n.extent(i, "a bound") for i in range(3))
+        if not isinstance(each, int) or each < 1:
+            raise n.unsupported(f"from {low} to {high} in steps of {each}")
+        size = dims.ceildiv(high - low, each)
     else:
-        first_, last_, step_ = (n.extent(i, "a bound") for i in range(3))
-        if not isinstance(step_, int) or step_ < 1:
-            raise n.unsupported("in steps that only the run tells")
-        size = dims.ceildiv(last_ - first_, step_)
+        rounds = b(ops.FloorDiv(), b(ops.Sub(), start, limit), delta)
+        count = convert(b, b(ops.Max(), b(ops.Neg(), rounds), 0), dtypes.I64)
+        (size,) = n.read(count, "size")
     return b(ops.Range(size=size), start, limit, delta)
 
 

@@ -64,7 +64,7 @@ def while_(n: Source, b: Builder) -> tuple[Value, ...]:
     state = _stored(n)
     types = [v.type for v in state]
     graphs = [scope.body(n, number, types) for number in (condition, body)]
-    _require_same(n, types, [v.type for v in graphs[1].outputs])
+    _settle(n, graphs[1], types)
     goes_on = graphs[0].outputs
     if len(goes_on) == 1 and goes_on[0].type.rank:
         inner = Builder(graphs[0], origin=n.origin)
@@ -72,11 +72,31 @@ def while_(n: Source, b: Builder) -> tuple[Value, ...]:
     return b.multi(ops.While(condition=graphs[0], body=graphs[1]), *state)
 
 
-def _require_same(n: Source, before: list[TensorType], after: list[TensorType]) -> None:
-    if before != after:
-        pairs = zip(before, after, strict=False)
+def _settle(n: Source, body: Graph, types: list[TensorType]) -> None:
+    """Makes sure that a round gives the state the types that it takes.
+
+    A list of tensors is written by cutting it in two at a position that only the run tells, so its extent is
+    known by no rule; the file says that it stays what it was.
+    """
+    made = [v.type for v in body.outputs]
+    fits = len(made) == len(types) and all(_may_be(a, c) for a, c in zip(made, types, strict=True))
+    if not fits:
+        pairs = zip(types, made, strict=False)
         shown = "; ".join(f"{a} becomes {c}" for a, c in pairs if a != c)
         raise n.unsupported(f"a state that changes its type: {shown or 'in number'}")
+    inner = Builder(body, origin=n.origin)
+    results = [
+        value if value.type == type else inner(ops.Reshape(shape=type.shape), value)
+        for value, type in zip(body.outputs, types, strict=True)
+    ]
+    body.set_outputs(results, body.output_names)
+
+
+def _may_be(made: TensorType, type: TensorType) -> bool:
+    """True when only extents that the run decides keep ``made`` from being ``type``."""
+    extents = zip(made.shape, type.shape, strict=False)
+    same = all(a == c or not isinstance(a, int) for a, c in extents)
+    return made.dtype == type.dtype and made.rank == type.rank and same and (made == type or type.is_static)
 
 
 @rule("CALL")

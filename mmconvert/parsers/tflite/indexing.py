@@ -22,7 +22,8 @@ rule: Rules[str] = Rules("TFLite")
 
 @rule("SLICE")
 def slice_(n: Source, b: Builder) -> Value:
-    x, starts, sizes = n.stored(0), n.extents(1, "starts"), n.extents(2, "sizes")
+    x, starts = n.stored(0), n.extents(1, "starts")
+    sizes = n.extents(2, "sizes") if n.follows(2) else _what_is_left(n, b, x)
     if not len(starts) == len(sizes) == x.type.rank:
         raise n.invalid(f"{len(starts)} starts and {len(sizes)} sizes for {x.type}")
     found = tuple(
@@ -31,6 +32,13 @@ def slice_(n: Source, b: Builder) -> Value:
     )
     op = ops.Slice(axes=tuple(range(x.type.rank)), starts=starts, sizes=found, steps=(1,) * x.type.rank)
     return b(op, x)
+
+
+def _what_is_left(n: Source, b: Builder, x: Value) -> Shape:
+    """The sizes, where only the run tells which of them are -1 for everything behind the start."""
+    start, size = (convert(b, n.stored(i), dtypes.I64) for i in (1, 2))
+    rest = b(ops.Sub(), b(ops.Shape(), x), start)
+    return n.read(b(ops.Where(), b(ops.Less(), size, np.array(0, np.int64)), rest, size), "sizes")
 
 
 @rule("STRIDED_SLICE")

@@ -21,6 +21,7 @@ MAX_OPERATORS = 200_000
 MAX_DEPTH = 64
 """How deep calls may lie inside calls."""
 
+_COMPLEX = dtypes.BY_NAME["c64"]
 _CUSTOM = "convert the model with builtin operators only, or cut it before this operator"
 _OTHER = "build the model from other operators, or cut it before this one"
 
@@ -121,6 +122,8 @@ def read(context: Context, b: Builder) -> list[Value]:
 
 
 def _output(context: Context, index: int) -> Value | None:
+    if index in context.complex:
+        raise UnsupportedError("complex numbers as an output", where=context.subgraph.tensors[index].where)
     value = None if index in context.refused else context.find(index)
     if value is None and index not in context.refused:
         raise InvalidModelError("nothing makes this output", where=context.subgraph.tensors[index].where)
@@ -183,7 +186,9 @@ def _keep(source: Source, results: tuple[Value | None, ...]) -> None:
         q, stored = record.quantization, value
         if q is not None and dtypes.is_float(value.type.dtype):
             stored = quantized(source.builder, value, q, record.dtype)
-        if stored.type.dtype != record.dtype:
+        if record.dtype == _COMPLEX and stored.type.dtype == dtypes.F32:
+            context.complex.add(index)
+        elif stored.type.dtype != record.dtype:
             raise source.invalid(
                 f"{record.where} is {dtypes.name(record.dtype)}, not {dtypes.name(stored.type.dtype)}"
             )

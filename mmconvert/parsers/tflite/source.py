@@ -59,6 +59,7 @@ class Context:
         values: the stored elements behind each tensor that is there.
         reals: what the quantized ones of them mean.
         handles: the variable behind each tensor that refers to one.
+        complex: tensors of complex numbers, whose values are pairs of real ones.
         refused: tensors that could not be made.
     """
 
@@ -70,6 +71,7 @@ class Context:
     values: dict[int, Value] = field(default_factory=dict)
     reals: dict[int, Value] = field(default_factory=dict)
     handles: dict[int, str] = field(default_factory=dict)
+    complex: set[int] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
 
     @property
@@ -192,6 +194,17 @@ class Source(Operands):
 
     def stored(self, index: int) -> Value:
         """Operand ``index`` as it is stored: of a quantized tensor the integers."""
+        if self.input(index) in self.context.complex:
+            raise self.unsupported("of complex numbers")
+        return self._value(index)
+
+    def parts(self, index: int) -> Value:
+        """Operand ``index``, complex numbers, as real numbers with a last axis of two."""
+        if self.input(index) not in self.context.complex:
+            raise self.unsupported("of complex numbers that no operator makes")
+        return self._value(index)
+
+    def _value(self, index: int) -> Value:
         value = self.context.find(self.input(index))
         assert value is not None, "a rule runs when all operands are there"
         return value

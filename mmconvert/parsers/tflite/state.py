@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import TensorType
@@ -74,7 +75,10 @@ class Variables:
         if math.prod(record.shape) > _LIMIT:
             raise InvalidModelError(f"a variable of shape {list(record.shape)}", where=where)
         key, type = self.key(graph, index, record), TensorType(record.dtype, record.shape)
-        return self.read(key, type)
+        value, q, variable = self.read(key, type), record.quantization, self.get(key)
+        if variable.initial is None and type.dtype == dtypes.I8 and q is not None:
+            variable.initial = _filled(type, int(q.zero_point.reshape(-1)[0]))  # as the runtimes reset it
+        return value
 
     def key(self, graph: int, index: int, record: Record) -> str:
         """The name of a tensor that is marked as variable."""
@@ -83,7 +87,7 @@ class Variables:
     def settle(self) -> dict[str, tuple[Value, Value, Tensor]]:
         """For each input that stands for a variable: itself, what comes after it, and what it begins with."""
         return {
-            v.input.name: (v.input, v.current, v.initial or _zeros(v.input.type))
+            v.input.name: (v.input, v.current, v.initial or _filled(v.input.type, 0))
             for v in self.found.values()
             if v.input is not None and v.current is not None
         }
@@ -96,6 +100,6 @@ class Variables:
         return unique
 
 
-def _zeros(type: TensorType) -> Tensor:
+def _filled(type: TensorType, value: int) -> Tensor:
     shape, dtype = type.static_shape, type.dtype
-    return Tensor(dtype, shape, lambda: np.zeros(shape, dtype))
+    return Tensor(dtype, shape, lambda: np.full(shape, value, dtype))

@@ -12,9 +12,13 @@ from mmconvert.parsers.tflite import (
     matmul,
     norm,
     quantize,
+    recurrent,
     reduce,
     resize,
     shaping,
+    signal,
+    stablehlo,
+    vision,
     windows,
 )
 from mmconvert.rules import Rules
@@ -31,4 +35,8 @@ RULES: Final[Rules[str]] = Rules.merge(
     indexing.rule,
     resize.rule,
     quantize.rule,
+    recurrent.rule,
+    vision.rule,
+    signal.rule,
+    stablehlo.rule,
 )

@@ -1,0 +1,173 @@
+"""An LSTM in all the forms that TFLite has, as a Scan over one step of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmconvert.dtypes import DType
+from mmconvert.ir import ops
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Graph, Value
+from mmconvert.parsers.tflite.activation import FUSED
+from mmconvert.parsers.tflite.quantization import dequantized, quantized
+from mmconvert.parsers.tflite.tensors import Quantization
+
+_NORM_EPSILON = 1e-8
+Stored = tuple[Quantization | None, DType]
+
+
+@dataclass(slots=True, eq=False)
+class Cell:
+    """The parameters of one direction; lists are in the order input, forget, cell, output.
+
+    Attributes:
+        weights: over the input; without an input gate that is one minus the forget gate.
+        recurrence: over the state.
+        peephole: over the cell, for input, forget and output.
+        bias: of the gates.
+        projection: from what the gates make to the state.
+        projection_bias: added to that.
+        norm: scales of gates that are normalized over their units.
+        activation: of the cell, before and after.
+        cell_clip: the cell stays within this of 0; 0 for no limit.
+        projection_clip: so does the state.
+        state_type: how the state is stored between steps.
+        made_type: how what the gates make is stored, before a projection. Without one its integers become
+            those of the state, whatever numbers they mean there.
+        cell_type: how the cell is stored between steps.
+    """
+
+    weights: list[Value | None]
+    recurrence: list[Value | None]
+    peephole: list[Value | None]
+    bias: list[Value | None]
+    projection: Value | None
+    projection_bias: Value | None
+    norm: list[Value | None]
+    activation: str
+    cell_clip: float
+    projection_clip: float
+    state_type: Stored
+    made_type: Stored
+    cell_type: Stored
+
+    @property
+    def is_plain(self) -> bool:
+        """True for an LSTM as the IR has it."""
+        complete = self.weights[0] is not None and self.projection is None and self.activation == "TANH"
+        stored = self.state_type[0] is None and self.cell_type[0] is None
+        normal = all(v is None for v in self.norm)
+        return complete and stored and normal and not self.cell_clip and not self.projection_clip
+
+
+def scanned(
+    b: Builder, x: Value, cell: Cell, h: Value, c: Value, reverse: bool
+) -> tuple[Value, Value, Value]:
+    """The states of all steps, as they are stored; the last state, the last cell.
+
+    Args:
+        b: writes where the layer is.
+        x: [time, batch, input].
+        cell: the layer.
+        h: the first state, [batch, size].
+        c: the first cell, [batch, units].
+        reverse: time runs backwards.
+    """
+    body = Graph("step")
+    inner = Builder(body, origin=b.origin)
+    state, memory = body.input("h", h.type), body.input("c", c.type)
+    step = body.input("x", x.type.with_shape(x.type.shape[1:]))
+    parameters = _Parameters(body, [])
+    made, new_h, new_c = _step(inner, parameters.of(cell), step, state, memory)
+    body.set_outputs([new_h, new_c, made], ["h_next", "c_next", "y"])
+    scan = ops.Scan(
+        body=body, carried=2, axes=(0,), reverse=(reverse,), output_axes=(0,), output_reverse=(reverse,)
+    )
+    last_h, last_c, y = b.multi(scan, h, c, x, *parameters.taken)
+    return y, last_h, last_c
+
+
+@dataclass(slots=True, eq=False)
+class _Parameters:
+    """Constants are the body's own; everything else it takes as inputs."""
+
+    body: Graph
+    taken: list[Value]
+
+    def of(self, cell: Cell) -> Cell:
+        """The same layer over values of the body."""
+        return Cell(
+            weights=[self._inside(v) for v in cell.weights],
+            recurrence=[self._inside(v) for v in cell.recurrence],
+            peephole=[self._inside(v) for v in cell.peephole],
+            bias=[self._inside(v) for v in cell.bias],
+            projection=self._inside(cell.projection),
+            projection_bias=self._inside(cell.projection_bias),
+            norm=[self._inside(v) for v in cell.norm],
+            activation=cell.activation,
+            cell_clip=cell.cell_clip,
+            projection_clip=cell.projection_clip,
+            state_type=cell.state_type,
+            made_type=cell.made_type,
+            cell_type=cell.cell_type,
+        )
+
+    def _inside(self, value: Value | None) -> Value | None:
+        if value is None:
+            return None
+        if value.constant is not None:
+            return self.body.constant(value.constant, value.name)
+        self.taken.append(value)
+        return self.body.input(f"parameter_{len(self.taken)}", value.type)
+
+
+def _step(b: Builder, cell: Cell, x: Value, h: Value, c: Value) -> tuple[Value, Value, Value]:
+    """What is stored of the next state, what that means, and the next cell."""
+    forget = b(ops.Sigmoid(), _gate(b, cell, 1, x, h, c, 1))
+    candidate = _activate(b, cell, _gate(b, cell, 2, x, h, c, None))
+    if cell.weights[0] is None:
+        enter = b(ops.Add(), b(ops.Neg(), forget), 1.0)
+    else:
+        enter = b(ops.Sigmoid(), _gate(b, cell, 0, x, h, c, 0))
+    memory = b(ops.Add(), b(ops.Mul(), forget, c), b(ops.Mul(), enter, candidate))
+    _, memory = _as_stored(b, _clipped(b, memory, cell.cell_clip), cell.cell_type, cell.cell_type)
+    leave = b(ops.Sigmoid(), _gate(b, cell, 3, x, h, memory, 2))
+    y = b(ops.Mul(), leave, _activate(b, cell, memory))
+    if cell.projection is None:
+        return *_as_stored(b, y, cell.made_type, cell.state_type), memory
+    _, y = _as_stored(b, y, cell.made_type, cell.made_type)
+    y = b(ops.MatMul(), y, b(ops.Transpose(perm=(1, 0)), cell.projection))
+    if cell.projection_bias is not None:
+        y = b(ops.Add(), y, cell.projection_bias)
+    y = _clipped(b, y, cell.projection_clip)
+    return *_as_stored(b, y, cell.state_type, cell.state_type), memory
+
+
+def _gate(b: Builder, cell: Cell, gate: int, x: Value, h: Value, c: Value, peephole: int | None) -> Value:
+    total = b(ops.MatMul(), x, b(ops.Transpose(perm=(1, 0)), cell.weights[gate]))
+    total = b(ops.Add(), total, b(ops.MatMul(), h, b(ops.Transpose(perm=(1, 0)), cell.recurrence[gate])))
+    looks = None if peephole is None else cell.peephole[peephole]
+    if looks is not None:
+        total = b(ops.Add(), total, b(ops.Mul(), c, looks))
+    scale = cell.norm[gate]
+    if scale is not None:
+        normal = b(ops.LayerNorm(axes=(1,), epsilon=_NORM_EPSILON), total)
+        total = b(ops.Mul(), normal, scale)
+    bias = cell.bias[gate]
+    return total if bias is None else b(ops.Add(), total, bias)
+
+
+def _activate(b: Builder, cell: Cell, x: Value) -> Value:
+    return x if cell.activation == "NONE" else b(FUSED[cell.activation], x)
+
+
+def _clipped(b: Builder, x: Value, limit: float) -> Value:
+    return b(ops.Clip(low=-limit, high=limit), x) if limit > 0 else x
+
+
+def _as_stored(b: Builder, x: Value, written: Stored, read: Stored) -> tuple[Value, Value]:
+    """``x`` as it is stored, and what that means to whoever reads it."""
+    if written[0] is None or read[0] is None:
+        return x, x
+    stored = quantized(b, x, written[0], written[1])
+    return stored, dequantized(b, stored, read[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-FORMATS = ("onnx", "keras", "h5")
+FORMATS = ("onnx", "keras", "h5", "tflite")
 ERRORS = {"InvalidModelError", "InferenceError", "UnsupportedError"}
 
 

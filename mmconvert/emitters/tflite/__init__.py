@@ -11,16 +11,18 @@ from pathlib import Path
 
 from mmconvert.emitters.tflite.constraints import obstacle
 from mmconvert.emitters.tflite.file import ModelFile
+from mmconvert.emitters.tflite.settle_quantization import settle_quantization
 from mmconvert.emitters.tflite.subgraph import GraphWriter
 from mmconvert.errors import UnsupportedError, merge_problems
 from mmconvert.files import atomic_write
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
 
-__all__ = ["SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["PASSES", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
 SUFFIXES = (".tflite",)
 TARGET_LAYOUT = Layout.NHWC
+PASSES = (settle_quantization,)
 
 _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""

@@ -14,6 +14,7 @@ from mmconvert.ir.ops import (
     Clip,
     Conv,
     ConvTranspose,
+    Dequantize,
     Div,
     Gemm,
     MatMul,
@@ -106,7 +107,13 @@ def is_dense(node: Node[Op]) -> bool:
     """True for products with a constant matrix, which become FULLY_CONNECTED."""
     weight = node.operand(1)
     rows = node.operand(0).type.rank >= 2
-    return is_op(node, Gemm) or (weight.constant is not None and weight.type.rank == 2 and rows)
+    return is_op(node, Gemm) or (is_fixed(weight) and weight.type.rank == 2 and rows)
+
+
+def is_fixed(value: Value) -> bool:
+    """True for a constant, and for the real numbers behind a constant of integers."""
+    stored = value.producer.operand(0) if is_op(value.producer, Dequantize) else value
+    return stored.constant is not None
 
 
 def _adjoint(node: Node[MatMul]) -> Node[Op] | None:
@@ -132,7 +139,7 @@ def _bias(node: Node[Op], output: Value) -> Value | None:
     if not is_op(user, Add):
         return None
     other = next((v for v in user.inputs if v is not output), None)
-    if other is None or other.constant is None or not other.type.rank:
+    if other is None or not is_fixed(other) or not other.type.rank:
         return None
     if isinstance(node.op, Conv | ConvTranspose) and node.op.layout is not Layout.NHWC:
         return None

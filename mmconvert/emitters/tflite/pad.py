@@ -41,7 +41,8 @@ def _constant(op: Pad, x: Value, y: Value, out: Writer) -> None:
         flat, pads = _merged(x, pads, out)
         shape = tuple(e + b + a for e, (b, a) in zip(flat.type.shape, pads, strict=True))
         result = Value(x.type.with_shape(shape), f"{out.scope}/padded")
-    if op.value == 0:
+    grid = out.grids.get(x)
+    if op.value == (0 if grid is None or grid.scale.ndim else int(grid.zero)):  # what stands for 0
         out(tfl.PAD, (flat, pad_table(out, pads)), result)
     else:
         fill = out.constant(np.asarray(op.value).astype(x.type.dtype))

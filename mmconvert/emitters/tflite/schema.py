@@ -25,6 +25,10 @@ TENSOR = TableType(
     "shape:[i32] type:i8 buffer:u32 name:string quantization:table is_variable:bool sparsity:table"
     " shape_signature:[i32] has_rank:bool",
 )
+QUANTIZATION = TableType(
+    "QuantizationParameters",
+    "min:[f32] max:[f32] scale:[f32] zero_point:[i64] details_type:u8 details:table quantized_dimension:i32",
+)
 OPERATOR = TableType(
     "Operator",
     "opcode_index:u32 inputs:[i32] outputs:[i32] builtin_options_type:u8 builtin_options:table"
@@ -173,6 +177,10 @@ SIGN = _builtin("SIGN", 158, 123)
 SIN = _builtin("SIN", 66)
 COS = _builtin("COS", 108, 84)
 CAST = _builtin("CAST", 53, 37, "in_data_type:i8 out_data_type:i8")
+
+# Quantization
+QUANTIZE = _builtin("QUANTIZE", 114, 89)
+DEQUANTIZE = _builtin("DEQUANTIZE", 6, 38)
 
 # Logic
 EQUAL = _builtin("EQUAL", 71, 53)

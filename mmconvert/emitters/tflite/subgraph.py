@@ -10,6 +10,7 @@ from mmconvert import dtypes
 from mmconvert.emitters.tflite import fusion
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.file import ModelFile
+from mmconvert.emitters.tflite.rehearsal import integers
 from mmconvert.emitters.tflite.rules import RULES
 from mmconvert.emitters.tflite.writer import Writer
 from mmconvert.errors import Problem, UnsupportedError
@@ -35,15 +36,20 @@ class GraphWriter:
 
     def _write(self, graph: Graph, *, signed: bool) -> int:
         position = self.file.reserve()
-        out = Writer(self.file, fusion.plan(graph), subgraph=self.write, wrap_indices=self.wrap_indices)
+        tails = fusion.plan(graph)
+        over = integers(graph, tails)
+        out = Writer(self.file, tails, subgraph=self.write, wrap_indices=self.wrap_indices)
+        out.grids = over.grids
         results = _results(graph)
         out.names = dict(zip(results, graph.output_names, strict=True))
         for value in graph.inputs:
             with self._collect(f"input {value.name!r}"):
                 out.input(value)
         for node in graph:
-            if node not in out.plan.absorbed:
+            if node not in out.plan.absorbed and node not in over.absorbed:
+                out.forms = dict(over.forms.get(node, {}))
                 self._node(node, out)
+                out.forms = {}
         for name, source, result in zip(graph.output_names, graph.outputs, results, strict=True):
             if source is not result:
                 out.scope = name

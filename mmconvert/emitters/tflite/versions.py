@@ -55,6 +55,7 @@ _BY_TYPE: dict[str, dict[str, int]] = {
         ("GATHER_ND", "i16 bool", (3, 5)),
         ("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND", "i8 i16", (2, 4)),
         ("RANGE", "i64", (2,)),
+        ("DEQUANTIZE", "i8 i16", (2, 3)),
     )
     for name in names.split()
 }
@@ -181,6 +182,10 @@ def _where(inputs: Types, outputs: Types, options: Options) -> int:
     return 1 if inputs[0].dtype == dtypes.BOOL else 2
 
 
+def _quantize(inputs: Types, outputs: Types, options: Options) -> int:
+    return 2 if any(t is not None and t.dtype == dtypes.I16 for t in (*inputs, *outputs)) else 1
+
+
 _SPECIAL: dict[str, Callable[[Types, Types, Options], int]] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -205,6 +210,7 @@ _SPECIAL: dict[str, Callable[[Types, Types, Options], int]] = {
     "CAST": _cast,
     "FILL": _fill,
     "WHERE": _where,
+    "QUANTIZE": _quantize,
 }
 
 _RUNTIMES = {
@@ -284,6 +290,8 @@ _RUNTIMES = {
         ("REDUCE_ALL CONV_3D_TRANSPOSE", "2.6"),
         ("RELU_0_TO_1 ATAN2", "2.10"),
         ("BITWISE_XOR RIGHT_SHIFT", "2.13"),
+        ("DEQUANTIZE", "1.13.1 1.14 1.15 2.2 2.7"),
+        ("QUANTIZE", "1.14 1.15 2.7"),
     )
     for name in names.split()
 }

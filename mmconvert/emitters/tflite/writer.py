@@ -16,6 +16,8 @@ from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.extents import Extents
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.emitters.tflite.fusion import Plan, Tail
+from mmconvert.emitters.tflite.grid import Grid
+from mmconvert.emitters.tflite.integers import options_over_integers
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
@@ -46,16 +48,21 @@ class Writer:
             plan: which nodes are written as part of others.
             subgraph: writes another graph into the file, and returns its index.
             wrap_indices: the source may count positions from the end, which TFLite does not.
+
+        While an operator over integers is written, ``forms`` has the integers behind its real values; what
+        they mean is in ``grids``.
         """
         self.file, self.plan, self.wrap_indices = file, plan or Plan(), wrap_indices
         self.subgraph = subgraph
         self.names: dict[Value, str] = {}
+        self.grids: dict[Value, Grid] = {}
+        self.forms: dict[Value, Value] = {}
         self.extents = Extents(self)
         self.scope = ""
         self.tensors: list[Table] = []
         self.operators: list[Table] = []
         self._indices: dict[Value, int] = {}
-        self._constants: dict[tuple[Tensor | bytes, DType, tuple[int, ...]], Value] = {}
+        self._constants: dict[tuple[Any, ...], Value] = {}
         self._views: dict[tuple[Tensor, tuple[int, ...]], Tensor] = {}
         self._names: dict[str, int] = {}
 
@@ -97,6 +104,10 @@ class Writer:
         options: dict[str, Any],
     ) -> None:
         """Appends an operator to the sub-graph as it is."""
+        if self.forms:
+            inputs = [None if v is None else self.forms.get(v, v) for v in inputs]
+            outputs = [self.forms.get(v, v) for v in outputs]
+            options = options_over_integers(builtin, options)
         types = [None if v is None else v.type for v in inputs]
         number = versions.version(builtin, types, [v.type for v in outputs], options)
         self.operators.append(
@@ -137,7 +148,13 @@ class Writer:
     def _shared(self, value: Value, tensor: Tensor) -> Value:
         """The first constant equal to ``value``: of the same tensor, or small with the same elements."""
         small = tensor.in_memory and tensor.nbytes <= _SMALL
-        key = (tensor.numpy().tobytes() if small else tensor, tensor.dtype, tensor.shape)
+        grid = self.grids.get(value)
+        key = (
+            tensor.numpy().tobytes() if small else tensor,
+            tensor.dtype,
+            tensor.shape,
+            grid.key if grid else None,
+        )
         return self._constants.setdefault(key, value)
 
     def integers(self, numbers: Sequence[int]) -> Value:
@@ -150,6 +167,8 @@ class Writer:
         """``value`` with its axes in another order; a constant is transposed while it is written."""
         if perm == tuple(range(len(perm))):
             return value
+        if (stored := self._stored(value)) is not None:
+            return self._over(value, stored.transpose(perm), self.grids[self.forms[value]].turned(perm))
         if value.constant is not None:
             key = (value.constant, perm)
             view = self._views.get(key)
@@ -170,6 +189,9 @@ class Writer:
         """``value`` under another shape with as many elements."""
         if value.type.shape == shape:
             return value
+        if (stored := self._stored(value)) is not None and not self.grids[self.forms[value]].scale.ndim:
+            wanted = known(shape, "the shape of a constant")
+            return self._over(value, stored.reshape(wanted), self.grids[self.forms[value]])
         if value.constant is not None:
             return self.tensor(value.constant.reshape(known(shape, "the shape of a constant")), value.name)
         result = Value(value.type.with_shape(shape), f"{self.scope}/reshape")
@@ -196,6 +218,28 @@ class Writer:
             type = value.type.with_shape((*shape[:axis], 1, *shape[axis:]))
             value = self.make(tfl.EXPAND_DIMS, (value, self.constant(axis, dtypes.I32)), type)
         self(tfl.EXPAND_DIMS, (value, self.constant(axes[-1], dtypes.I32)), result)
+
+    def _stored(self, value: Value) -> Tensor | None:
+        """The constant integers behind a real value, while these are written in its place."""
+        return self.forms[value].constant if value in self.forms else None
+
+    def _over(self, value: Value, stored: Tensor, grid: Grid) -> Value:
+        """A real value over other constant integers."""
+        form = Value(TensorType(stored.dtype, stored.shape), value.name, constant=stored)
+        real = Value(TensorType(value.type.dtype, stored.shape), value.name)
+        self.grids[form], self.forms[real] = grid, form
+        return real
+
+    def on_grid(self, value: Value, grid: Grid) -> Value:
+        """Stored integers as a tensor that says what they mean; a copy where it says otherwise."""
+        known_grid = self.grids.setdefault(value, grid)
+        if known_grid.same(grid):
+            return value
+        other = Value(value.type, value.name, constant=value.constant)
+        self.grids[other] = grid
+        if value.constant is None:
+            self.copy(value, other)
+        return other
 
     def copy(self, value: Value, result: Value) -> None:
         """Writes ``result`` as the same elements as ``value``."""
@@ -232,6 +276,7 @@ class Writer:
 
     def index(self, value: Value) -> int:
         """The index of the tensor that stands for ``value``."""
+        value = self.forms.get(value, value)
         if value.constant is not None:
             value = self._shared(value, value.constant)
         found = self._indices.get(value)
@@ -241,12 +286,13 @@ class Writer:
         return found
 
     def _describe(self, value: Value) -> Table:
-        shape = value.type.shape
+        shape, grid = value.type.shape, self.grids.get(value)
         return tfl.TENSOR(
             shape=_numbers(shape, unknown=1),
             type=tensor_type(value.type.dtype),
             buffer=0 if value.constant is None else self.file.buffer(value.constant),
             name=self._unique(self._name(value)),
+            quantization=None if grid is None else grid.table(),
             has_rank=True,
             shape_signature=None if value.type.is_static else _numbers(shape, unknown=-1),
         )

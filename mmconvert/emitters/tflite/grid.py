@@ -1,0 +1,75 @@
+"""Scale and zero point of stored integers, as they stand in tensors of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.emitters.flat import Table
+from mmconvert.emitters.tflite import schema as tfl
+from mmconvert.ir.graph import Node
+from mmconvert.ir.op import Op
+from mmconvert.ir.ops.quantize import Scaled
+from mmconvert.tensors import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """``real = scale * (stored - zero)``.
+
+    Attributes:
+        scale: f32, a scalar or a vector along ``axis``.
+        zero: i64, of the same shape.
+        axis: 0 for scalars.
+    """
+
+    scale: Array
+    zero: Array
+    axis: int = 0
+
+    def same(self, other: Grid) -> bool:
+        """True when both mean the same numbers."""
+        equal = np.array_equal(self.scale, other.scale) and np.array_equal(self.zero, other.zero)
+        return equal and (self.axis == other.axis or not self.scale.ndim)
+
+    def turned(self, perm: tuple[int, ...]) -> Grid:
+        """The grid of the tensor with its axes in another order."""
+        return replace(self, axis=perm.index(self.axis)) if self.scale.ndim else self
+
+    def table(self) -> Table:
+        """As the file has it."""
+        return tfl.QUANTIZATION(
+            scale=np.atleast_1d(self.scale),
+            zero_point=np.atleast_1d(self.zero),
+            quantized_dimension=self.axis,
+        )
+
+    @property
+    def key(self) -> tuple[bytes, bytes, int]:
+        """Equal for grids that are the same."""
+        return self.scale.tobytes(), self.zero.tobytes(), self.axis
+
+
+def of_node(node: Node[Op], same_as: Grid | None = None) -> Grid | None:
+    """The grid that a Quantize or Dequantize is about, when a file can hold it; None otherwise.
+
+    Args:
+        node: the node.
+        same_as: it has to be this one.
+    """
+    op = node.op
+    assert isinstance(op, Scaled)
+    scale, zero = node.operand(1), node.optional(2)
+    constants = [None if v is None else v.constant for v in (scale, zero)]
+    if op.block or constants[0] is None or (zero is not None and constants[1] is None):
+        return None
+    if scale.type.dtype != dtypes.F32:
+        return None
+    scales = constants[0].numpy()
+    zeros = (
+        np.zeros(scales.shape, np.int64) if constants[1] is None else constants[1].numpy().astype(np.int64)
+    )
+    grid = Grid(scales, zeros, op.axis if scales.ndim else 0)
+    return grid if same_as is None or grid.same(same_as) else None

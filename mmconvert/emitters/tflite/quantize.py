@@ -1,0 +1,86 @@
+"""TFLite rules for Quantize and Dequantize that stand alone, not around an integer operator."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.emitters.tflite import schema as tfl
+from mmconvert.emitters.tflite.grid import Grid, of_node
+from mmconvert.emitters.tflite.integers import STORED
+from mmconvert.emitters.tflite.writer import Writer
+from mmconvert.errors import UnsupportedError
+from mmconvert.ir.graph import Node, Value, is_op
+from mmconvert.ir.op import Op
+from mmconvert.ir.ops import Dequantize, Quantize
+from mmconvert.rules import Rules
+
+rule: Rules[type[Op]] = Rules("TFLite")
+
+
+def _grid(node: Node[Op]) -> Grid:
+    grid = of_node(node)
+    if grid is None:
+        raise UnsupportedError(
+            f"TFLite has no {node.op.name} whose scale is computed, or not f32, or in blocks"
+        )
+    return grid
+
+
+@rule(Dequantize)
+def dequantize(node: Node[Dequantize], out: Writer) -> None:
+    x, y, grid = node.operand(0), node.output, _grid(node)
+    fixed = x.constant is not None
+    if x.type.dtype in STORED and (fixed or not grid.scale.ndim):
+        out(tfl.DEQUANTIZE, (out.on_grid(x, grid),), y)
+    elif fixed and not grid.zero.any():
+        rest = (1,) * (x.type.rank - 1 - grid.axis)
+        scale = out.constant(grid.scale.reshape(*grid.scale.shape, *rest) if grid.scale.ndim else grid.scale)
+        out(tfl.MUL, (out.cast(x, dtypes.F32), scale), y)
+    else:
+        raise UnsupportedError(f"TFLite dequantizes no {x.type} along an axis")
+
+
+@rule(Quantize)
+def quantize(node: Node[Quantize], out: Writer) -> None:
+    """Halves go away from zero in the kernel: only beside integers, where that is what happens anyway."""
+    x, y, grid = node.operand(0), node.output, _grid(node)
+    if grid.scale.ndim or y.type.dtype not in STORED or x.type.dtype not in (dtypes.F32, *STORED):
+        raise UnsupportedError(f"TFLite quantizes no {x.type} to {y.type} along an axis")
+    if not (_is_made_of_integers(x) or _is_read_as_integers(y)):
+        raise UnsupportedError("TFLite's QUANTIZE rounds halves away from zero")
+    out(tfl.QUANTIZE, (x,), y)
+
+
+def _is_made_of_integers(x: Value) -> bool:
+    """True when integers are behind ``x``, or behind what is done to it last."""
+    for _ in range(3):
+        if x.producer is None:
+            return False
+        if any(v is not None and is_op(v.producer, Dequantize) for v in (x, *x.producer.inputs)):
+            return True
+        x = next((v for v in x.producer.inputs if v is not None and v.constant is None), x)
+    return False
+
+
+def _is_read_as_integers(y: Value) -> bool:
+    return any(
+        is_op(user, Dequantize) or user.outputs[0].type.dtype == y.type.dtype
+        for user in y.users
+        if user.outputs
+    )
+
+
+def dequantized(node: Node[Dequantize]) -> Value | None:
+    """The real numbers behind a constant, computed when they are read; None when it is none."""
+    x, scale, zero = node.operand(0), node.operand(1), node.optional(2)
+    tensors = [None if v is None else v.constant for v in (x, scale, zero)]
+    stored = tensors[0]
+    if stored is None or tensors[1] is None or (zero is not None and tensors[2] is None):
+        return None
+    op, scales = node.op, tensors[1].numpy()
+    zeros = None if tensors[2] is None else tensors[2].numpy()
+    real = stored.map(
+        lambda array: np.asarray(op.evaluate(array, scales, zeros)), dtype=node.output.type.dtype
+    )
+    return Value(node.output.type, node.output.name or x.name, constant=real)

@@ -34,10 +34,11 @@ KERNELS: dict[str, frozenset[str]] = {
         ("CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED ADD SUB MUL AVERAGE_POOL_2D", _ALL),
         ("MAX_POOL_2D MEAN SUM SOFTMAX LOGISTIC TANH LEAKY_RELU RESIZE_BILINEAR RELU RELU6", _ALL),
         ("CONCATENATION MAXIMUM MINIMUM QUANTIZE", _ALL),
-        ("PRELU HARD_SWISH LOG_SOFTMAX L2_NORMALIZATION RELU_N1_TO_1 GELU", "i8 u8"),
+        ("PRELU GELU", _ALL),
+        ("HARD_SWISH LOG_SOFTMAX L2_NORMALIZATION RELU_N1_TO_1", "i8 u8"),
         ("EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL", "i8 u8"),
-        ("BATCH_MATMUL EXP", "i8 i16"),
-        ("SQUARED_DIFFERENCE ABS RSQRT LOG SQRT", "i8"),
+        ("BATCH_MATMUL EXP RSQRT", "i8 i16"),
+        ("SQUARED_DIFFERENCE ABS LOG SQRT", "i8"),
     )
     for name in names.split()
 }
@@ -129,7 +130,7 @@ def _tail(node: Node[Op], ends: Callable[[Node[Op]], Value]) -> Iterable[Node[Op
 
 
 def _forms(
-    node: Node[Op], ends: Callable[[Node[Op]], Value], grids: Mapping[Value, Grid]
+    node: Node[Op], ends: Callable[[Node[Op]], Value], grids: dict[Value, Grid]
 ) -> dict[Value, Value]:
     """The integers behind the operands and the result of a node; empty when some have none."""
     forms: dict[Value, Value] = {}
@@ -140,10 +141,10 @@ def _forms(
     if is_op(node, Quantize):
         real = [node.operand(0)]
     for value in real:
-        producer = value.producer
-        if not is_op(producer, Dequantize) or not of_node(producer, grids.get(producer.operand(0))):
+        stored = _stored(value, grids)
+        if stored is None:
             return {}
-        forms[value] = producer.operand(0)
+        forms[value] = stored
     if not forms or is_op(node, Quantize):
         return forms
     end = ends(node) if len(node.outputs) == 1 else None
@@ -157,6 +158,19 @@ def _forms(
     return forms | {end: users[0].output}
 
 
+def _stored(real: Value, grids: dict[Value, Grid]) -> Value | None:
+    """The integers behind a real value. One constant may mean different numbers to different readers."""
+    producer = real.producer
+    if not is_op(producer, Dequantize):
+        return None
+    stored, grid = producer.operand(0), of_node(producer)
+    if grid is None or stored.constant is None:
+        return stored if grid is not None and stored in grids and grid.same(grids[stored]) else None
+    own = Value(stored.type, stored.name, constant=stored.constant)
+    grids[own] = grid
+    return own
+
+
 def _grids(graph: Graph) -> dict[Value, Grid]:
     """What the stored integers of a graph mean, as its own nodes say; moving them changes nothing."""
     grids: dict[Value, Grid] = {}
@@ -164,7 +178,7 @@ def _grids(graph: Graph) -> dict[Value, Grid]:
         if is_op(node, Dequantize, Quantize):
             value = node.output if is_op(node, Quantize) else node.operand(0)
             grid = of_node(node)
-            if grid is not None:
+            if grid is not None and value.constant is None:
                 grids.setdefault(value, grid)
     nodes = [n for n in graph if not is_op(n, Dequantize, Quantize) and not isinstance(n.op, ControlOp)]
     # Twice each way reaches through any run of movements, however these branch in practice.
@@ -234,7 +248,7 @@ def _is_product(written: Written, axis: int) -> bool:
         return False
     bias = rest[0] if rest else None
     if bias is None:
-        return written.builtin.name == "FULLY_CONNECTED"
+        return written.builtin.name in ("FULLY_CONNECTED", "TRANSPOSE_CONV")
     wide = (dtypes.I32, dtypes.I64) if x.type.dtype == dtypes.I16 else (dtypes.I32,)
     scale = grids[x].scale * w.scale
     fits = bias in grids and not grids[bias].zero.any() and bias.type.dtype in wide

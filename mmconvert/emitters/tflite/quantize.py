@@ -29,24 +29,30 @@ def _grid(node: Node[Op]) -> Grid:
 
 @rule(Dequantize)
 def dequantize(node: Node[Dequantize], out: Writer) -> None:
-    x, y, grid = node.operand(0), node.output, _grid(node)
-    fixed = x.constant is not None
-    if x.type.dtype in STORED and (fixed or not grid.scale.ndim):
-        out(tfl.DEQUANTIZE, (out.on_grid(x, grid),), y)
-    elif fixed and not grid.zero.any():
-        rest = (1,) * (x.type.rank - 1 - grid.axis)
-        scale = out.constant(grid.scale.reshape(*grid.scale.shape, *rest) if grid.scale.ndim else grid.scale)
-        out(tfl.MUL, (out.cast(x, dtypes.F32), scale), y)
-    else:
-        raise UnsupportedError(f"TFLite dequantizes no {x.type} along an axis")
+    real = dequantized(node)
+    if real is not None:
+        out.copy(real, node.output)
+        return
+    x, grid = node.operand(0), _grid(node)
+    _require_kernel(x, grid)
+    out(tfl.DEQUANTIZE, (out.on_grid(x, grid),), node.output)
+
+
+def _require_kernel(stored: Value, grid: Grid) -> None:
+    """The kernels know one scale, and of 16 bits no zero point."""
+    if grid.scale.ndim or stored.type.dtype not in STORED:
+        raise UnsupportedError(f"TFLite has no quantization of {stored.type} along an axis")
+    if stored.type.dtype == dtypes.I16 and grid.zero.any():
+        raise UnsupportedError("TFLite has no zero point for i16")
 
 
 @rule(Quantize)
 def quantize(node: Node[Quantize], out: Writer) -> None:
     """Halves go away from zero in the kernel: only beside integers, where that is what happens anyway."""
     x, y, grid = node.operand(0), node.output, _grid(node)
-    if grid.scale.ndim or y.type.dtype not in STORED or x.type.dtype not in (dtypes.F32, *STORED):
-        raise UnsupportedError(f"TFLite quantizes no {x.type} to {y.type} along an axis")
+    _require_kernel(y, grid)
+    if x.type.dtype != dtypes.F32:
+        raise UnsupportedError(f"TFLite quantizes no {x.type}")
     if not (_is_made_of_integers(x) or _is_read_as_integers(y)):
         raise UnsupportedError("TFLite's QUANTIZE rounds halves away from zero")
     out(tfl.QUANTIZE, (x,), y)

@@ -48,7 +48,6 @@ CANNOT = [
         for kind in ("ConvInteger", "DeformConv", "Det", "Inverse", "MaxRoiPool", "RoiAlign")
     ),
     Cannot("ReadExtents/*", "the emitter takes extents from shapes, not from values"),
-    Cannot("Dequantize/[iu]4", "the emitter writes no tensors of 4 bits yet"),
     Cannot("BitCast/f32_i32", "the emitter has no rule for it yet"),
 ]
 

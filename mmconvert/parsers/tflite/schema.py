@@ -39,6 +39,7 @@ class Tensor:
     """Slots of Tensor."""
 
     SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, VARIABLE, SPARSITY, SIGNATURE, HAS_RANK = range(9)
+    EXTERNAL = 10
 
 
 class Quantization:

@@ -15,8 +15,8 @@ from mmconvert.parsers.tflite.reader import Operator
 from mmconvert.parsers.tflite.source import Context, Library, Source
 from mmconvert.parsers.tflite.state import Variables
 
-MAX_OPERATORS = 200_000
-"""How many operators may be read: sub-graphs that call sub-graphs grow beyond all bounds."""
+MAX_REPEATED = 10_000
+"""How many operators may be read beyond those of the file: graphs that call graphs grow beyond all bounds."""
 
 MAX_DEPTH = 64
 """How deep calls may lie inside calls."""
@@ -133,8 +133,8 @@ def _output(context: Context, index: int) -> Value | None:
 def _operator(context: Context, operator: Operator, b: Builder) -> None:
     library = context.library
     library.operators += 1
-    if library.operators > MAX_OPERATORS:
-        raise InvalidModelError(f"sub-graphs repeat more than {MAX_OPERATORS} operators")
+    if library.operators > MAX_REPEATED + library.file.size:
+        raise InvalidModelError(f"sub-graphs repeat more than {MAX_REPEATED} operators")
     source = Source(operator, context, b)
     rule = None if operator.is_custom else library.rules.find(operator.name)
     made = False

@@ -20,13 +20,9 @@ LAYOUT = Layout.NHWC
 
 @rule("RESHAPE")
 def reshape(n: Source, b: Builder) -> Value:
-    """The operand says the new shape, or the option where there is none; old files keep it in the result."""
+    """The operand says the new shape, or the option where there is none."""
     x, option = n.stored(0), n.option("new_shape")
-    wanted: Shape = option
-    if n.has(1) and n.stored(1).type.rank == 1:
-        wanted = n.extents(1, "a shape")
-    elif not wanted:
-        wanted = n.output_record().shape
+    wanted: Shape = n.extents(1, "a shape") if n.has(1) and n.stored(1).type.rank == 1 else option
     return b(ops.Reshape(shape=_resolved(n, x.type, wanted)), x)
 
 

@@ -100,6 +100,9 @@ def record(table: Table, index: int, data: memoryview, buffers: list[tuple[int, 
         raise InvalidModelError(f"there is no buffer {buffer}", where=where)
     number = table.number(slots.TYPE, "i8")
     found = Record(name, number, shape, None, None, bool(table.number(slots.VARIABLE, "bool")), "", where)
+    if table.number(slots.EXTERNAL, "u32"):
+        found.problem = "whose elements are in another file"
+        return found
     try:
         found.quantization = _quantization(table.table(slots.QUANTIZATION), found)
         if buffers[buffer][1] and number in schema.TYPES:

@@ -148,7 +148,7 @@ def test_dynamic_range_weights_stay_bytes_in_the_graph(tmp_path: Path) -> None:
     stored = [v.type.dtype for node in module.graph for v in node.inputs if v is not None and v.constant]
     assert np.dtype(np.int8) in stored
     feeds = feeds_for(module)
-    found, wanted = (list(r.values())[0] for r in (run(module.graph, feeds), reference(path).run(feeds)))
+    found, wanted = (next(iter(r.values())) for r in (run(module.graph, feeds), reference(path).run(feeds)))
     assert error(found, wanted.astype(np.float64)) < 0.02
     (x,) = feeds.values()
     assert error(found, (x @ kernel).astype(np.float64)) < 0.01

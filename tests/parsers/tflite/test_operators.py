@@ -75,14 +75,17 @@ CASES = {
         "DynamicUpdateSliceOptions",
     ),
     "BROADCAST_ARGS": single("BROADCAST_ARGS", [i32(3, 1), i32(2, 1, 4)], [Tensor((3,), "int32")]),
-    "RESHAPE/option": single("RESHAPE", [Tensor((2, 6))], [Tensor((3, 4))], "ReshapeOptions", newShape=[3, -1]),
+    "RESHAPE/option": single(
+        "RESHAPE", [Tensor((2, 6))], [Tensor((3, 4))], "ReshapeOptions", newShape=[3, -1]
+    ),
     "FILL": single("FILL", [i32(2, 3), Tensor(())], [Tensor((2, 3))], "FillOptions"),
     "PADV2": single(
         "PADV2", [Tensor((2, 3)), np.array([[1, 0], [2, 1]], np.int32), np.float32(7).reshape(1)],
         [Tensor((3, 6))], "PadV2Options",
     ),
     "ONE_HOT": single(
-        "ONE_HOT", [i32(1, -1, 3, 0), i32(3).reshape(()), np.float32(2).reshape(()), np.float32(-1).reshape(())],
+        "ONE_HOT",
+        [i32(1, -1, 3, 0), i32(3).reshape(()), np.float32(2).reshape(()), np.float32(-1).reshape(())],
         [Tensor((4, 3))], "OneHotOptions", axis=-1,
     ),
     "SUM/twice": single("SUM", [Tensor((2, 3)), i32(1, -1)], [Tensor((2,))], "ReducerOptions"),

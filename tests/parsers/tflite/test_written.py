@@ -1,4 +1,4 @@
-"""Everything that our emitter writes is read again, and the interpreter does what LiteRT does with the file."""
+"""Everything that our emitter writes is read again, and the interpreter does what LiteRT does with it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,85 @@
+"""Files that lie: offsets, counts and numbers that no writer makes."""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmconvert
+from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.parsers.tflite import flat
+from tests.parsers.tflite.files import Graph, Op, Tensor, build, load, save
+
+X = Tensor((3,))
+ADD = Op("ADD", [0, 1], [2], {}, "AddOptions")
+SOUND = build(Graph([X, Tensor.of(np.ones(3, np.float32)), X], [ADD], [0], [2]))
+
+
+def test_the_sound_file_loads(tmp_path: Path) -> None:
+    assert len(load(SOUND, tmp_path).graph) == 1
+
+
+@pytest.mark.parametrize("root", [4, len(SOUND) - 4, len(SOUND), 1 << 31, (1 << 32) - 1])
+def test_a_root_that_is_nowhere(root: int, tmp_path: Path) -> None:
+    with pytest.raises((InvalidModelError, UnsupportedError)):
+        load(struct.pack("<I", root) + SOUND[4:], tmp_path)
+
+
+def test_every_word_replaced_by_the_largest(tmp_path: Path) -> None:
+    """Offsets, counts and vtables, one after the other; each in bounded time."""
+    outcomes = set()
+    for at in range(0, len(SOUND) - 4, 4):
+        for word in (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0"):
+            begun = time.monotonic()
+            try:
+                mmconvert.load(save(SOUND[:at] + word + SOUND[at + 4 :], tmp_path))
+                outcomes.add("loaded")
+            except (InvalidModelError, UnsupportedError) as error:
+                outcomes.add(type(error).__name__)
+            assert time.monotonic() - begun < 5
+    assert "InvalidModelError" in outcomes
+
+
+def test_a_vector_longer_than_the_file() -> None:
+    data = struct.pack("<IHHII", 8, 6, 8, 0, 0)
+    table = bytearray(struct.pack("<I", 12) + struct.pack("<HHH", 6, 8, 4) + b"\0\0")
+    table += struct.pack("<iI", 8, 4) + struct.pack("<I", 1 << 30)
+    with pytest.raises(InvalidModelError, match="longer than it"):
+        flat.root(memoryview(bytes(table))).vector(0, "i64")
+    with pytest.raises(InvalidModelError):
+        flat.root(memoryview(data)).text(0)
+
+
+def test_enormous_shapes(tmp_path: Path) -> None:
+    huge = Tensor((1 << 30, 1 << 30))
+    with pytest.raises(InvalidModelError):
+        load(build(Graph([huge, huge, huge], [ADD], [0, 1], [2])), tmp_path)
+
+
+def test_an_enormous_state(tmp_path: Path) -> None:
+    state = Tensor((1 << 30, 1 << 30), variable=True)
+    with pytest.raises(InvalidModelError, match="a variable of shape"):
+        load(build(Graph([X, state, X], [ADD], [0], [2])), tmp_path)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [([7, 1], [2]), ([0, 1], [9]), ([0, -5], [2])])
+def test_tensors_that_are_not_there(inputs: list[int], outputs: list[int], tmp_path: Path) -> None:
+    data = build(Graph([X, X, X], [Op("ADD", inputs, outputs, {}, "AddOptions")], [0, 1], [2]))
+    with pytest.raises(InvalidModelError, match="there is no tensor"):
+        load(data, tmp_path)
+
+
+def test_options_of_another_operator(tmp_path: Path) -> None:
+    op = Op("ADD", [0, 1], [2], {"fusedActivationFunction": 1}, "MulOptions")
+    with pytest.raises(InvalidModelError, match="options of another operator"):
+        load(build(Graph([X, X, X], [op], [0, 1], [2])), tmp_path)
+
+
+def test_another_version_of_the_schema(tmp_path: Path) -> None:
+    at = SOUND.index(struct.pack("<I", 3), 8)
+    with pytest.raises((UnsupportedError, InvalidModelError)):
+        load(SOUND[:at] + struct.pack("<I", 9) + SOUND[at + 4 :], tmp_path)

@@ -129,9 +129,7 @@ def _tail(node: Node[Op], ends: Callable[[Node[Op]], Value]) -> Iterable[Node[Op
         value = user.outputs[0]
 
 
-def _forms(
-    node: Node[Op], ends: Callable[[Node[Op]], Value], grids: dict[Value, Grid]
-) -> dict[Value, Value]:
+def _forms(node: Node[Op], ends: Callable[[Node[Op]], Value], grids: dict[Value, Grid]) -> dict[Value, Value]:
     """The integers behind the operands and the result of a node; empty when some have none."""
     forms: dict[Value, Value] = {}
     tail = list(_tail(node, ends)) if len(node.outputs) == 1 else []

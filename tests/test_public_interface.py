@@ -211,8 +211,10 @@ def test_run_says_which_runtime_it_takes(tmp_path: Path) -> None:
         mmconvert.run(digits.KERAS, {"picture": feed["image"]})
     mmconvert.save(mmconvert.load(digits.KERAS), tmp_path / "m.tflite")
     assert mmconvert.run(tmp_path / "m.tflite", feed)["probabilities"].shape == (1, 10)
-    with pytest.raises(UnsupportedError, match="TensorFlow Lite cannot be read"):
-        mmconvert.run(tmp_path / "m.tflite", feed, runtime="interpreter")
+    assert mmconvert.run(tmp_path / "m.tflite", feed, runtime="interpreter")["probabilities"].shape == (1, 10)
+    (tmp_path / "m.ort").write_bytes(b"\x18\0\0\0ORTM")
+    with pytest.raises(UnsupportedError, match="ORT format cannot be read"):
+        mmconvert.run(tmp_path / "m.ort", feed, runtime="interpreter")
 
 
 # --- cost --------------------------------------------------------------------------------------------------

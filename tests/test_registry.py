@@ -12,7 +12,7 @@ from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.registry import FORMATS, find, formats, identify, of_source, of_target
 
 PLUGINS = {
-    "mmconvert.parsers": {"tflite": "vendor.parser", "onnx": "vendor.other_onnx", "npu": "vendor.npu.parser"},
+    "mmconvert.parsers": {"ort": "vendor.parser", "onnx": "vendor.other_onnx", "npu": "vendor.npu.parser"},
     "mmconvert.emitters": {"npu": "vendor.npu.emitter"},
     "mmconvert.runtimes": {},
 }
@@ -84,11 +84,12 @@ def test_targets_that_are_named() -> None:
 
 
 def test_sources(samples: Path, tmp_path: Path) -> None:
-    for format in ("keras", "onnx", "mmir"):
+    for format in ("keras", "onnx", "tflite", "mmir"):
         assert of_source(samples / f"digits.{format}").name == format
-    assert identify(samples / "digits.tflite").name == "tflite"
-    with pytest.raises(UnsupportedError, match="TensorFlow Lite cannot be read yet"):
-        of_source(samples / "digits.tflite")
+    (tmp_path / "m.ort").write_bytes(b"\x18\0\0\0ORTM")
+    assert identify(tmp_path / "m.ort").name == "ort"
+    with pytest.raises(UnsupportedError, match="ORT format cannot be read yet"):
+        of_source(tmp_path / "m.ort")
     assert of_source(samples / "digits.keras", "onnx").name == "onnx", "it is forced"
     (tmp_path / "m.pt").write_bytes(b"PK\x03\x04 something of PyTorch")
     with pytest.raises(
@@ -105,13 +106,14 @@ def test_entry_points_add_formats() -> None:
 
 
 @pytest.mark.usefixtures("plugins")
-def test_entry_points_add_what_a_format_lacks_and_replace_nothing(samples: Path) -> None:
+def test_entry_points_add_what_a_format_lacks_and_replace_nothing(tmp_path: Path) -> None:
     by_name = {f.name: f for f in formats()}
     assert by_name["onnx"] == find("onnx")
     assert by_name["onnx"].parser == "mmconvert.parsers.onnx"
-    assert by_name["tflite"].parser == "vendor.parser"
-    assert by_name["tflite"].emitter == "mmconvert.emitters.tflite"
-    assert of_source(samples / "digits.tflite").parser == "vendor.parser"
+    assert by_name["ort"].parser == "vendor.parser"
+    assert by_name["ort"].emitter == "mmconvert.emitters.ort"
+    (tmp_path / "m.ort").write_bytes(b"\x18\0\0\0ORTM")
+    assert of_source(tmp_path / "m.ort").parser == "vendor.parser"
 
 
 def test_built_in_formats_need_no_search_for_others(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,8 +231,9 @@ def test_wrong_usage(
 def test_formats_that_can_only_be_read_or_written(mmconvert: Command, samples: Path, tmp_path: Path) -> None:
     done = mmconvert(digits.KERAS, tmp_path / "m.h5")
     assert (done.code, "can be read, not written" in done.err) == (3, True)
-    done = mmconvert(samples / "digits.tflite", tmp_path / "m.onnx")
-    assert (done.code, "TensorFlow Lite cannot be read yet" in done.err) == (3, True)
+    (tmp_path / "m.ort").write_bytes(b"\x18\0\0\0ORTM")
+    done = mmconvert(tmp_path / "m.ort", tmp_path / "m.onnx")
+    assert (done.code, "ORT format cannot be read yet" in done.err) == (3, True)
 
 
 def test_a_folder_as_the_source(mmconvert: Command, samples: Path, tmp_path: Path) -> None:
@@ -287,14 +288,14 @@ def test_a_target_that_its_runtime_refuses(
 def test_nothing_that_can_run_the_target(
     mmconvert: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(litert, "available", lambda: None)
-    done = mmconvert(digits.KERAS, tmp_path / "m.tflite")
+    monkeypatch.setattr(onnxruntime, "available", lambda: None)
+    done = mmconvert(digits.KERAS, tmp_path / "m.ort")
     assert done.code == 0
     assert "not verified (not executed)" in done.out
-    assert "pip install 'mmconvert[litert]'" in done.out
+    assert "pip install 'mmconvert[onnxruntime]'" in done.out
     assert "equivalent" not in done.out
-    assert (tmp_path / "m.tflite").exists()
-    document = mmconvert(digits.KERAS, tmp_path / "m.tflite", "--json").document
+    assert (tmp_path / "m.ort").exists()
+    document = mmconvert(digits.KERAS, tmp_path / "m.ort", "--json").document
     assert document["verdict"]["passed"] is False
     assert document["verdict"]["level"] == "not executed"
 

@@ -113,12 +113,14 @@ def test_verify_what_is_not_equivalent(mmconvert: Command, samples: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_verify_what_nothing_can_run(mmconvert: Command, samples: Path) -> None:
-    done = mmconvert("verify", samples / "digits.keras", samples / "digits.tflite")
+def test_verify_what_nothing_can_run(mmconvert: Command, samples: Path, tmp_path: Path) -> None:
+    ort = tmp_path / "m.ort"
+    ort.write_bytes(b"\x18\0\0\0ORTM")
+    done = mmconvert("verify", samples / "digits.keras", ort)
     assert done.code == 5
     assert done.out.startswith("not verified (not executed)")
     assert "equivalent" not in done.out
-    done = mmconvert("verify", samples / "digits.keras", samples / "digits.tflite", "--json")
+    done = mmconvert("verify", samples / "digits.keras", ort, "--json")
     assert (done.code, done.document["level"], done.document["passed"]) == (5, "not executed", False)
     done = mmconvert("verify", samples / "digits.keras", samples / "digits.onnx", "--framework", "--json")
     assert (done.code, done.document["error"]) == (5, "MissingDependencyError")
@@ -134,10 +136,11 @@ def test_verify_on_the_users_inputs(mmconvert: Command, samples: Path, tmp_path:
         assert ", 1 input\n" in done.out
 
 
-def test_verify_what_is_missing(mmconvert: Command, samples: Path) -> None:
+def test_verify_what_is_missing(mmconvert: Command, samples: Path, tmp_path: Path) -> None:
     assert mmconvert("verify", samples / "digits.keras", "none.onnx").code == 2
     assert mmconvert("verify", samples / "digits.keras").code == 2
-    assert mmconvert("verify", samples / "digits.tflite", samples / "digits.tflite").code == 3
+    (tmp_path / "m.ort").write_bytes(b"\x18\0\0\0ORTM")
+    assert mmconvert("verify", tmp_path / "m.ort", tmp_path / "m.ort").code == 3
 
 
 # --- inspect -----------------------------------------------------------------------------------------------
@@ -166,7 +169,8 @@ def test_inspect_json(mmconvert: Command, samples: Path) -> None:
 
 
 def test_inspect_what_cannot_be_read(mmconvert: Command, samples: Path, tmp_path: Path) -> None:
-    assert mmconvert("inspect", samples / "digits.tflite").code == 3
+    (tmp_path / "m.ort").write_bytes(b"\x18\0\0\0ORTM")
+    assert mmconvert("inspect", tmp_path / "m.ort").code == 3
     (tmp_path / "m.onnx").write_text("hello")
     done = mmconvert("inspect", tmp_path / "m.onnx", "--json")
     assert (done.code, done.document["error"]) == (4, "InvalidModelError")
@@ -313,8 +317,7 @@ def test_demo_json(mmconvert: Command) -> None:
 def test_demo_without_runtimes(mmconvert: Command) -> None:
     done = mmconvert("demo")
     assert done.code == 0
-    assert "equivalent (read back)" in done.out
-    assert "not verified (not executed)" in done.out
+    assert done.out.count("equivalent (read back)") == 2
     assert "note: the runtime of TensorFlow Lite is not installed" in done.out
 
 

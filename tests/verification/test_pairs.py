@@ -20,6 +20,9 @@ LEVELS = {
     "tflite": ("executed", "LiteRT"),
     "mmir": ("read back", "interpreter"),
 }
+ORT = b"\x18\0\0\0ORTM"
+"""The beginning of a file of a format that is written, not read."""
+
 SOURCES = ("keras", "h5", "onnx", "mmir", "tflite")
 
 
@@ -33,17 +36,13 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_pair(source: str, target: str, samples: Path) -> None:
     paths = samples / f"digits.{source}", samples / f"digits.{target}"
-    if (source, target) == ("tflite", "tflite"):
-        with pytest.raises(UnsupportedError, match="neither TensorFlow Lite nor TensorFlow Lite"):
-            mmconvert.verify(*paths)
-        return
     verdict = mmconvert.verify(*paths)
     level, runtime = LEVELS[target]
     assert verdict.passed, verdict
     assert verdict.level == level
     assert verdict.runtime.startswith(runtime)
     assert verdict.inputs == 2
-    assert verdict.source.startswith("LiteRT" if source == "tflite" else "interpreter")
+    assert verdict.source.startswith("interpreter")
 
 
 @pytest.mark.usefixtures("nothing_installed")
@@ -55,19 +54,27 @@ def test_without_runtimes_what_can_be_read_is_read_back(samples: Path) -> None:
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_without_runtimes_what_cannot_be_read_is_not_executed(samples: Path) -> None:
-    verdict = mmconvert.verify(samples / "digits.keras", samples / "digits.tflite")
+def test_without_runtimes_what_cannot_be_read_is_not_executed(samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.ort").write_bytes(ORT)
+    verdict = mmconvert.verify(samples / "digits.keras", tmp_path / "m.ort")
     assert not verdict.passed
     assert verdict.summary == "not verified (not executed)"
     assert verdict.notes == [
-        "the runtime of TensorFlow Lite is not installed: pip install 'mmconvert[litert]'"
+        "the runtime of ORT format is not installed: pip install 'mmconvert[onnxruntime]'"
     ]
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_a_source_that_only_a_missing_runtime_can_run(samples: Path) -> None:
-    with pytest.raises(MissingDependencyError, match=r"TensorFlow Lite is not installed\n.*\[litert\]"):
-        mmconvert.verify(samples / "digits.tflite", samples / "digits.onnx")
+def test_a_source_that_only_a_missing_runtime_can_run(samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.ort").write_bytes(ORT)
+    with pytest.raises(MissingDependencyError, match=r"ORT format is not installed\n.*\[onnxruntime\]"):
+        mmconvert.verify(tmp_path / "m.ort", samples / "digits.onnx")
+
+
+def test_two_files_of_which_neither_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "m.ort").write_bytes(ORT)
+    with pytest.raises(UnsupportedError, match="neither ORT format nor ORT format"):
+        mmconvert.verify(tmp_path / "m.ort", tmp_path / "m.ort")
 
 
 @pytest.mark.usefixtures("nothing_installed")

@@ -20,7 +20,7 @@ EAGER = 1 << 16
 GROWTH = 1 << 20
 """Results that are this many bytes larger than their operands are left to the target to compute."""
 
-QUANTIZED = (dtypes.I8, dtypes.U8, dtypes.I32, dtypes.I64)
+QUANTIZED = (dtypes.I8, dtypes.U8, dtypes.I16, dtypes.I32, dtypes.I64)
 """What weights and biases are quantized to that runtimes compute with as they are."""
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.ops import Add, Cast, Gather, Gemm, Identity, MatMul, Mul, NotEqual
+from mmconvert.ir.ops import (
+    Add,
+    Cast,
+    Gather,
+    Gemm,
+    Identity,
+    MatMul,
+    Mul,
+    NotEqual,
+    ReduceAny,
+    Squeeze,
+    Where,
+)
 from mmconvert.parsers.keras.activations import activate
 from mmconvert.parsers.keras.layer import KerasLayer
 from mmconvert.rules import Rules
@@ -63,6 +77,16 @@ def embedding(layer: KerasLayer, b: Builder) -> Value:
     if layer.flag("mask_zero", False):
         layer.mask = b(NotEqual(), indices, 0)
     return b(Gather(axis=0), layer.weight("embeddings", table), indices)
+
+
+@rule("Masking")
+def masking(layer: KerasLayer, b: Builder) -> Value:
+    """Steps whose features all equal the mask value become 0, and are skipped by what comes after."""
+    x = layer.input()
+    last = x.type.rank - 1
+    seen = b(ReduceAny(axes=(last,), keepdims=True), b(NotEqual(), x, layer.number("mask_value", 0.0)))
+    layer.mask = b(Squeeze(axes=(last,)), seen)
+    return b(Where(), seen, x, np.zeros((), x.type.dtype))
 
 
 @rule("Rescaling")

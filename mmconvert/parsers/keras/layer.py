@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -20,7 +22,6 @@ from mmconvert.parsers.keras.source import Record, element_type, leaves
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.tensors import Array, Tensor
 
-Apply = Callable[[Any, Value], Value]
 Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
 
 MAX_INTEGER = 1 << 31
@@ -45,6 +46,25 @@ _TRAINING_ONLY = frozenset(
 _TRAINING_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 
 
+class Host(Protocol):
+    """What a layer asks of the converter."""
+
+    activations: Mapping[str, Callable[[Builder, Value], Value]]
+    """What the user says that names of activations mean."""
+
+    def mask(self, value: Value) -> Value | None:
+        """The mask that earlier layers attached to ``value``."""
+        ...
+
+    def describe(self, owner: Record, item: Any, place: str) -> Record:
+        """A layer that stands in the config of ``owner``, whose variables lie at ``place`` below its own."""
+        ...
+
+    def run(self, record: Record, args: list[Any], b: Builder) -> tuple[Value, ...]:
+        """The outputs of such a layer."""
+        ...
+
+
 class KerasLayer:
     """A layer at one of its calls.
 
@@ -58,11 +78,11 @@ class KerasLayer:
         version: the major version of Keras that wrote the file.
         dtype: what the layer computes in.
         mask: a mask that the rule attaches to the output.
-        apply: the output, for a value, of a layer that is described in the config of this one.
+        host: the converter.
     """
 
-    def __init__(self, record: Record, b: Builder, weights: Weights, version: int, apply: Apply) -> None:
-        self.record, self.b, self.version, self.apply = record, b, version, apply
+    def __init__(self, record: Record, b: Builder, weights: Weights, version: int, host: Host) -> None:
+        self.record, self.b, self.version, self.host = record, b, version, host
         self.inputs: list[Value] = []
         self.args: list[Any] = []
         self.kwargs: dict[str, Any] = {}
@@ -99,6 +119,40 @@ class KerasLayer:
     def invalid(self, what: str) -> InvalidModelError:
         """The error for something that is not a Keras layer."""
         return InvalidModelError(what, where=self.place)
+
+    # --- parts ---------------------------------------------------------------------------------------
+
+    def inner(self, item: Any, place: str) -> Self:
+        """A layer that stands in the config of this one, with its variables at ``place`` below its own."""
+        return type(self)(
+            self.host.describe(self.record, item, place), self.b, self._weights, self.version, self.host
+        )
+
+    def part(self, kind: str, name: str, place: str) -> Self:
+        """A part with the settings of this layer, and variables of its own at ``place`` below."""
+        parts = self.record.parts
+        if place not in parts:
+            parts[place] = Record(
+                kind,
+                name,
+                (*self.record.trail, name),
+                self.record.settings,
+                key=f"{self.record.key}{place}",
+                owner=self.record.owner or self.record,
+            )
+        part = type(self)(parts[place], self.b, self._weights, self.version, self.host)
+        part._read = self._read
+        return part
+
+    def within(self, b: Builder) -> Self:
+        """This layer in another graph, which needs its weights as constants of its own."""
+        other = copy.copy(self)
+        other.b, other.record = b, replace(self.record, constants={}, parts={})
+        return other
+
+    def apply(self, item: Any, x: Value, place: str = "activation/") -> Value:
+        """The output, for ``x``, of a layer that stands in the config of this one."""
+        return self.host.run(self.host.describe(self.record, item, place), [x], self.b)[0]
 
     # --- operands ------------------------------------------------------------------------------------
 

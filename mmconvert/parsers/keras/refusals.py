@@ -8,13 +8,11 @@ _CODE = "its Python code is not run; use built-in layers or keras.ops instead, a
 _CUSTOM = (
     "the file does not hold the code of custom classes; build the model of built-in layers, and save again"
 )
-_MASKS = "leave the masking to the first layer that needs it, or cut the padding off before the model"
 _FUNCTION = "build the model with layers instead of TensorFlow's functions, or with Keras 3, and save again"
 _TEXT = "strings are not tensors; do this step outside of the model"
 
 _HINTS = {
     "Lambda": _CODE,
-    "Masking": _MASKS,
     "StringLookup": _TEXT,
     "TextVectorization": _TEXT,
     "Hashing": _TEXT,

@@ -89,6 +89,8 @@ class Record:
         calls: its uses.
         network: the layers inside it, when it is a network.
         constants: the weights that are in the graph already, by name.
+        owner: the layer of a network that this one is a part of, as a cell is of an LSTM; None for a layer.
+        parts: the parts that were looked at already, by their place in the weights.
     """
 
     kind: str
@@ -102,6 +104,8 @@ class Record:
     calls: list[Call] = field(default_factory=list)
     network: Network | None = None
     constants: dict[str, Value] = field(default_factory=dict)
+    owner: Record | None = None
+    parts: dict[str, Record] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -193,7 +197,7 @@ def network(owner: Record, where: str, depth: int = 0) -> Network:
             raise InvalidModelError(f"two layers are called {found.name!r}", where=where)
         layers[found.name] = found
         if not found.is_operation:
-            found.key = f"{owner.key}layers/{_unique(snake_case(found.kind), counts)}/"
+            found.key = f"{owner.key}layers/{unique(snake_case(found.kind), counts)}/"
         if owner.kind != "Sequential":
             found.calls, found.legacy = _calls(item.get("inbound_nodes"), found.place)
         if found.kind in NETWORKS and not found.is_custom:
@@ -208,7 +212,8 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _unique(name: str, counts: dict[str, int]) -> str:
+def unique(name: str, counts: dict[str, int]) -> str:
+    """``name``, with its number behind it from the second on."""
     counts[name] = counts.get(name, -1) + 1
     return f"{name}_{counts[name]}" if counts[name] else name
 

@@ -11,12 +11,28 @@ from mmconvert.parsers.keras import (
     norm,
     operations,
     pool,
+    recurrent,
     reshaping,
     resize,
     shape,
+    wrappers,
 )
 from mmconvert.rules import Rules
 
-_FAMILIES = (activations, applications, conv, core, merge, norm, operations, pool, reshaping, resize, shape)
+_FAMILIES = (
+    activations,
+    applications,
+    conv,
+    core,
+    merge,
+    norm,
+    operations,
+    pool,
+    recurrent,
+    reshaping,
+    resize,
+    shape,
+    wrappers,
+)
 
 RULES: Rules[str] = Rules.merge(*(family.rule for family in _FAMILIES))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from .cases import ROWS, Row
 from .compare import compare, randomize, saved
-from .layers import ROWS, Row
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -186,6 +186,22 @@ class KerasLayer:
             return self.args[position]
         return self.kwargs.get(name, self.record.settings.get(name, default))
 
+    def keyword(self, name: str, default: Any = None) -> Any:
+        """An argument of the call that has a name there."""
+        self._read.add(name)
+        return self.kwargs.get(name, default)
+
+    def source(self, position: int, name: str) -> Value:
+        """An argument of the call that is a tensor, as it was before it took the type of the layer.
+
+        Raises:
+            InvalidModelError: it is missing or is something else.
+        """
+        value = self.argument(position, name)
+        if not isinstance(value, Value):
+            raise self.invalid(f"argument {name} is not a tensor")
+        return value
+
     def operand(self, position: int, name: str) -> Value | Scalar | Array:
         """An argument of an operation that is a tensor, an array or a number.
 

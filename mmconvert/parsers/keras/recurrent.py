@@ -12,7 +12,7 @@ from mmconvert.ir.types import TensorType
 from mmconvert.parsers.keras.cells import CELLS, Cell
 from mmconvert.parsers.keras.convlstm import ConvLstmCell
 from mmconvert.parsers.keras.layer import KerasLayer
-from mmconvert.parsers.keras.source import leaves, snake_case, unique
+from mmconvert.parsers.keras.source import container, leaves, unique
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")
@@ -111,7 +111,7 @@ def _flattened(cell: KerasLayer) -> list[KerasLayer]:
     found = []
     for item in items:
         kind = str(item.get("class_name")) if isinstance(item, dict) else ""
-        name = unique(snake_case(kind), counts)
+        name = unique(container(kind), counts)
         found += _flattened(cell.inner(item, f"cells/{name}/"))
     cell.finish()
     return found

@@ -27,6 +27,7 @@ MAX_DEPTH = 32
 """Networks inside networks."""
 
 _ELEMENT_TYPES = {dtype.name: dtype for dtype in dtypes.BY_NAME.values()}
+_CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}
 _OPERATIONS = ("keras.src.ops.", "keras.src.activations.")
 
 
@@ -197,7 +198,7 @@ def network(owner: Record, where: str, depth: int = 0) -> Network:
             raise InvalidModelError(f"two layers are called {found.name!r}", where=where)
         layers[found.name] = found
         if not found.is_operation:
-            found.key = f"{owner.key}layers/{unique(snake_case(found.kind), counts)}/"
+            found.key = f"{owner.key}layers/{unique(container(found.kind), counts)}/"
         if owner.kind != "Sequential":
             found.calls, found.legacy = _calls(item.get("inbound_nodes"), found.place)
         if found.kind in NETWORKS and not found.is_custom:
@@ -210,6 +211,11 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def container(kind: str) -> str:
+    """How the variables of a class are filed: under the name of the class in Keras's own code."""
+    return snake_case(_CLASSES.get(kind, kind))
 
 
 def unique(name: str, counts: dict[str, int]) -> str:
@@ -274,11 +280,18 @@ def _shifted(ref: Ref, layers: dict[str, Record], legacy: bool) -> Ref:
 
 
 def _shifted_call(call: Call, layers: dict[str, Record]) -> Call:
-    args = [
-        [_shifted(ref, layers, True) for ref in arg] if isinstance(arg, list) else _shifted(arg, layers, True)
-        for arg in call.args
-    ]
-    return Call(args, call.kwargs)
+    return Call(*(_shifted_argument(part, layers) for part in (call.args, call.kwargs)))
+
+
+def _shifted_argument(item: Any, layers: dict[str, Record]) -> Any:
+    match item:
+        case Ref():
+            return _shifted(item, layers, True)
+        case list():
+            return [_shifted_argument(entry, layers) for entry in item]
+        case dict():
+            return {name: _shifted_argument(entry, layers) for name, entry in item.items()}
+    return item
 
 
 def _ends(item: Any, where: str) -> list[Ref]:
@@ -321,9 +334,33 @@ def _legacy_call(item: Any, where: str) -> Call:
         item = [item]
     if not isinstance(item, list):
         raise InvalidModelError("a call of the layer is not a list", where=where)
-    refs = [_ref(entry, where) for entry in item]
+    args = [_legacy_tensor(entry, where) for entry in item]
     kwargs = item[0][3] if item and len(item[0]) > 3 and isinstance(item[0][3], dict) else {}
-    return Call([refs[0] if len(refs) == 1 else refs], kwargs)
+    named = {name: _legacy_argument(value, where) for name, value in kwargs.items()}
+    return Call([args[0] if len(args) == 1 else args], named)
+
+
+def _legacy_tensor(item: Any, where: str) -> Any:
+    match item:
+        case ["_CONSTANT_VALUE", -1, value, *_]:
+            return value
+    return _ref(item, where)
+
+
+def _legacy_argument(item: Any, where: str) -> Any:
+    """A keyword argument of a call of Keras 2, where a tensor is ``[layer, call, index]``."""
+    match item:
+        case [str(), int(call), int(), *_] if call >= 0:
+            return _ref(item, where)
+        case ["_CONSTANT_VALUE", -1, value, *_]:
+            return value
+        case list():
+            return [_legacy_argument(entry, where) for entry in item]
+        case {"class_name": "__tuple__" | "tuple", "items": list(items)}:
+            return [_legacy_argument(entry, where) for entry in items]
+        case dict():
+            return {name: _legacy_argument(entry, where) for name, entry in item.items()}
+    return item
 
 
 def _call(item: dict[str, Any], where: str) -> Call:

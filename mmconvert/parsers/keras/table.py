@@ -5,8 +5,10 @@ from __future__ import annotations
 from mmconvert.parsers.keras import (
     activations,
     applications,
+    attention,
     conv,
     core,
+    einsum,
     merge,
     norm,
     operations,
@@ -22,8 +24,10 @@ from mmconvert.rules import Rules
 _FAMILIES = (
     activations,
     applications,
+    attention,
     conv,
     core,
+    einsum,
     merge,
     norm,
     operations,

@@ -34,7 +34,9 @@ MAX_CALLS = 50_000
 """Calls of layers, those inside shared models counted each time: a small file can describe very many."""
 
 # Layers that leave the conversion of their inputs to themselves.
-_NO_AUTOCAST = frozenset({"Embedding", "LayerNormalization", "GroupNormalization"})
+_NO_AUTOCAST = frozenset(
+    {"Embedding", "LayerNormalization", "GroupNormalization", "TFOpLambda", "SlicingOpLambda"}
+)
 
 # Layers that hand on the mask of their input.
 _HANDS_MASK_ON = frozenset(
@@ -241,6 +243,10 @@ class Converter:
             owner.parts[place] = found
         return owner.parts[place]
 
+    def rule(self, key: str) -> Rule | None:
+        """See ``Host``."""
+        return self._rules.find(key)
+
     def run(self, layer: Record, args: list[Any], b: Builder) -> tuple[Value, ...]:
         """See ``Host``."""
         if layer.is_custom or (layer.network is None and self._rule(layer) is None):
@@ -260,10 +266,9 @@ class Converter:
         return known
 
     def _autocast(self, layer: KerasLayer, value: Value) -> Value:
-        keep = (
-            layer.record.is_operation or layer.kind in _NO_AUTOCAST or not dtypes.is_float(value.type.dtype)
-        )
-        return value if keep else layer.cast(value, layer.dtype)
+        keep = layer.record.is_operation or layer.kind in _NO_AUTOCAST
+        floats = dtypes.is_float(value.type.dtype) and dtypes.is_float(layer.dtype)
+        return layer.cast(value, layer.dtype) if floats and not keep else value
 
     def _value(self, ref: Ref, done: _Done) -> Value | None:
         """The value that ``ref`` means; a stand-in where it is unknown but for its type, else None."""

@@ -10,23 +10,37 @@ from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import (
     Add,
     Cast,
+    Clip,
+    Div,
     Gather,
     Gemm,
     Identity,
+    IsNan,
     MatMul,
     Mul,
+    Neg,
     NotEqual,
     ReduceAny,
+    ReduceMax,
+    ReduceMin,
     Squeeze,
+    Sub,
+    Tanh,
     Where,
 )
 from mmconvert.parsers.keras.activations import activate
 from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.parsers.keras.source import element_type
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")
 
 _AUGMENTATION = (
+    "AugMix",
+    "CutMix",
+    "Equalization",
+    "MixUp",
+    "RandAugment",
     "RandomBrightness",
     "RandomColorDegeneration",
     "RandomColorJitter",
@@ -48,6 +62,7 @@ _AUGMENTATION = (
     "RandomTranslation",
     "RandomWidth",
     "RandomZoom",
+    "Solarization",
 )
 
 
@@ -87,6 +102,60 @@ def masking(layer: KerasLayer, b: Builder) -> Value:
     seen = b(ReduceAny(axes=(last,), keepdims=True), b(NotEqual(), x, layer.number("mask_value", 0.0)))
     layer.mask = b(Squeeze(axes=(last,)), seen)
     return b(Where(), seen, x, np.zeros((), x.type.dtype))
+
+
+@rule("ReversibleEmbedding")
+def reversible_embedding(layer: KerasLayer, b: Builder) -> Value:
+    """A row for each index; in reverse the products of a vector with all rows."""
+    layer.ignore("embeddings_initializer", "lora_rank", "lora_alpha")
+    rows, columns = layer.integer("input_dim"), layer.integer("output_dim")
+    tied = layer.flag("tie_weights", True)
+    names: dict[str, tuple[int, ...] | None] = {"embeddings": (rows, columns)}
+    if not tied:
+        names["reverse_embeddings"] = (columns, rows)
+    tensors = layer.variables(names)
+    x = layer.input()
+    if not layer.keyword("reverse"):
+        layer.ignore("reverse_dtype", "logit_soft_cap")
+        indices = x if dtypes.is_integer(x.type.dtype) else b(Cast(to=dtypes.I32), x)
+        if layer.flag("mask_zero", False):
+            layer.mask = b(NotEqual(), indices, 0)
+        return b(Gather(axis=0), layer.weight("embeddings", tensors[0]), indices)
+    layer.ignore("mask_zero")
+    given = layer.setting("reverse_dtype", None)
+    dtype = layer.dtype if given is None else element_type(given, layer.place)
+    kernel = tensors[0].transpose((1, 0)) if tied else tensors[1]
+    y = b(MatMul(), layer.cast(x, dtype), layer.weight("reverse", kernel, dtype))
+    if layer.setting("logit_soft_cap", None) is None:
+        return y
+    cap = layer.number("logit_soft_cap")
+    return b(Mul(), b(Tanh(), b(Div(), y, cap)), cap)
+
+
+@rule("AutoContrast")
+def auto_contrast(layer: KerasLayer, b: Builder) -> Value:
+    """Each channel of an image stretched to the whole range, if it is not all the same."""
+    x = layer.floats(layer.input())
+    layer.ignore("data_format", "factor", "seed")
+    low, high = (float(v) for v in layer.array("value_range").reshape(2))
+    span = high - low
+    scaled = b(Mul(), b(Sub(), x, low), 255 / span)
+    least, most = (b(op(axes=(1, 2), keepdims=True), scaled) for op in (ReduceMin, ReduceMax))
+    scale = b(Div(), 255.0, b(Sub(), most, least))
+    y = b(Add(), b(Mul(), scaled, scale), b(Mul(), b(Neg(), least), scale))
+    y = b(Add(), b(Mul(), b(Clip(low=0.0, high=255.0), y), span / 255), low)
+    return b(Where(), b(IsNan(), y), x, y)
+
+
+@rule("Pipeline")
+def pipeline(layer: KerasLayer, b: Builder) -> Value:
+    """Layers one after the other."""
+    x, items = layer.input(), layer.setting("layers")
+    if not isinstance(items, list):
+        raise layer.invalid("the layers are not a list")
+    for index, item in enumerate(items):
+        x = layer.apply(item, x, f"_layers/{index}/")
+    return b(Identity(), x) if not items else x
 
 
 @rule("Rescaling")

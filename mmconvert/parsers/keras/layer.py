@@ -60,6 +60,10 @@ class Host(Protocol):
         """A layer that stands in the config of ``owner``, whose variables lie at ``place`` below its own."""
         ...
 
+    def rule(self, key: str) -> Rule | None:
+        """The newest rule for a class or an operation."""
+        ...
+
     def run(self, record: Record, args: list[Any], b: Builder) -> tuple[Value, ...]:
         """The outputs of such a layer."""
         ...

@@ -27,6 +27,7 @@ MAX_DEPTH = 32
 """Networks inside networks."""
 
 _ELEMENT_TYPES = {dtype.name: dtype for dtype in dtypes.BY_NAME.values()}
+_UNTRAINABLE = ("InputLayer", "SpatialDropout", "Discretization", "Pipeline")
 _CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}
 _OPERATIONS = ("keras.src.ops.", "keras.src.activations.")
 
@@ -119,7 +120,7 @@ class Record:
         if self.module:
             return self.module.startswith(_OPERATIONS)
         # `.h5` files name no modules, but layers note whether they are trainable, but for a few.
-        others = self.kind in NETWORKS or self.kind.startswith(("InputLayer", "SpatialDropout"))
+        others = self.kind in NETWORKS or self.kind.startswith(_UNTRAINABLE)
         return "trainable" not in self.settings and not others
 
     @property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from mmconvert.parsers.keras import (
     activations,
+    adaptive,
     applications,
     attention,
     conv,
     core,
     einsum,
+    encoding,
     merge,
     norm,
     operations,
@@ -17,17 +19,20 @@ from mmconvert.parsers.keras import (
     reshaping,
     resize,
     shape,
+    spectrogram,
     wrappers,
 )
 from mmconvert.rules import Rules
 
 _FAMILIES = (
     activations,
+    adaptive,
     applications,
     attention,
     conv,
     core,
     einsum,
+    encoding,
     merge,
     norm,
     operations,
@@ -36,6 +41,7 @@ _FAMILIES = (
     reshaping,
     resize,
     shape,
+    spectrogram,
     wrappers,
 )
 

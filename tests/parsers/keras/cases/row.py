@@ -17,6 +17,7 @@ class Row:
         make: from ``keras.layers`` and the inputs to the outputs.
         dtype: of the inputs.
         tolerance: in units of the usual one.
+        suffixes: of the formats that Keras itself can save the model in.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Row:
     make: Callable[..., Any]
     dtype: str = "float32"
     tolerance: float = 1.0
+    suffixes: tuple[str, ...] = (".keras", ".h5")
 
     def build(self, keras: Any) -> Any:
         inputs = [keras.Input(shape, dtype=self.dtype) for shape in self.shapes]

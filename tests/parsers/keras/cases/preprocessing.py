@@ -46,7 +46,12 @@ ROWS = [
         adaptive_max2d_even=lambda L: L.AdaptiveMaxPooling2D((7, 4)),
     ),
     Row("solarization", (IMAGE,), lambda keras, x: keras.layers.Solarization()(x), suffixes=(".keras",)),
-    Row("random_brightness", (IMAGE,), lambda keras, x: keras.layers.RandomBrightness(0.1)(x), suffixes=(".keras",)),
+    Row(
+        "random_brightness",
+        (IMAGE,),
+        lambda keras, x: keras.layers.RandomBrightness(0.1)(x),
+        suffixes=(".keras",),
+    ),
     *rows(
         LINE,
         adaptive_average1d=lambda L: L.AdaptiveAveragePooling1D(4),

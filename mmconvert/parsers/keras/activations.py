@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,8 @@ function: Rules[str] = Rules("Keras activation")
 
 Function = Callable[[Builder, Value], Value]
 
+_HINT = "say which one of keras.activations it is: --keras-activation '{}=leaky_relu:0.2'"
+
 
 def activate(layer: KerasLayer, x: Value, key: str = "activation") -> Value:
     """``x`` through the activation in the config of ``layer``: a function's name, or a layer.
@@ -68,19 +71,25 @@ def activate(layer: KerasLayer, x: Value, key: str = "activation") -> Value:
     item = layer.setting(key, None)
     if item is None or item == "linear":
         return x
-    if isinstance(item, dict) and isinstance(item.get("config"), dict):
+    name = _name(item)
+    if name is None and isinstance(item, dict) and isinstance(item.get("config"), dict):
         return layer.apply(item, x)
-    name = item.get("config") if isinstance(item, dict) else item
     found = layer.host.activations.get(name) if isinstance(name, str) else None
     if found is None and isinstance(name, str):
         found = function.find(name, layer.version)
     if found is None:
-        problem = Problem(
-            f"activation {name!r}", (layer.place,), "use one of keras.activations, and save again"
-        )
+        problem = Problem(f"activation {name!r}", (layer.place,), _HINT.format(name))
         raise UnsupportedError(problem.what, problems=[problem])
     apply: Function = found
     return apply(layer.b, x)
+
+
+def _name(item: Any) -> str | None:
+    """The name of a function, ``<lambda>`` for one that has none; None for anything else."""
+    if isinstance(item, dict):
+        code = item.get("class_name") == "__lambda__" or ("class_name" not in item and "value" in item)
+        item = "<lambda>" if code else item.get("config")
+    return item if isinstance(item, str) else None
 
 
 @rule("Activation")

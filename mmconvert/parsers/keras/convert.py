@@ -13,6 +13,7 @@ from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Origin, Value, prune
 from mmconvert.ir.ops import Cast
 from mmconvert.ir.types import TensorType
+from mmconvert.parsers.keras.custom import registered
 from mmconvert.parsers.keras.layer import KerasLayer, Rule, compute_type
 from mmconvert.parsers.keras.order import schedule
 from mmconvert.parsers.keras.refusals import hint_for
@@ -37,6 +38,14 @@ MAX_CALLS = 50_000
 _NO_AUTOCAST = frozenset(
     {"Embedding", "LayerNormalization", "GroupNormalization", "TFOpLambda", "SlicingOpLambda"}
 )
+
+# How layers may be quantized.
+_MODES = {
+    "Dense": ("int8", "int4", "float8"),
+    "EinsumDense": ("int8", "float8"),
+    "Embedding": ("int8", "int4"),
+    "ReversibleEmbedding": ("int8", "int4"),
+}
 
 # Layers that hand on the mask of their input.
 _HANDS_MASK_ON = frozenset(
@@ -167,7 +176,7 @@ class Converter:
         self._calls += 1
         if self._calls > MAX_CALLS:
             raise InvalidModelError(f"the model has more than {MAX_CALLS} calls of layers", where=self._file)
-        if layer.is_custom or (layer.network is None and self._rule(layer) is None):
+        if not self._is_known(layer):
             name = layer.registered or f"{layer.module}.{layer.kind}" if layer.is_custom else layer.kind
             self._problems.append(Problem(name, (layer.place,), hint_for(layer)))
             return None
@@ -205,6 +214,10 @@ class Converter:
             layer.masks = self._masks_of(values, mask)
             layer.inputs = [self._autocast(layer, value) for value in values]
             layer.args, layer.kwargs = args, kwargs
+            if layer.quantization not in (None, *_MODES.get(record.kind, ())):
+                raise layer.refuse(
+                    f"quantized as {layer.quantization}", "save the model before it is quantized"
+                )
             results = apply(layer, b)
             layer.finish()
         outputs = results if isinstance(results, tuple) else (results,)
@@ -215,8 +228,13 @@ class Converter:
             self._masks.update((value, handed) for value in outputs)
         return outputs
 
+    def _is_known(self, layer: Record) -> bool:
+        if registered(layer) is not None:
+            return True
+        return not layer.is_custom and (layer.network is not None or self._rule(layer) is not None)
+
     def _rule(self, layer: Record) -> Rule | None:
-        return self._rules.find(layer.rule_key, self._version)
+        return registered(layer) or self._rules.find(layer.rule_key, self._version)
 
     # --- for layers that hold others -----------------------------------------------------------------
 
@@ -249,7 +267,7 @@ class Converter:
 
     def run(self, layer: Record, args: list[Any], b: Builder) -> tuple[Value, ...]:
         """See ``Host``."""
-        if layer.is_custom or (layer.network is None and self._rule(layer) is None):
+        if not self._is_known(layer):
             owner = layer.owner or layer
             raise UnsupportedError(
                 layer.kind, problems=[Problem(layer.kind, (owner.place,), hint_for(layer))]

@@ -30,6 +30,7 @@ from mmconvert.ir.ops import (
 )
 from mmconvert.parsers.keras.activations import activate
 from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.parsers.keras.quantized import quantized_dense, quantized_reverse, quantized_rows
 from mmconvert.parsers.keras.source import element_type
 from mmconvert.rules import Rules
 
@@ -68,6 +69,8 @@ _AUGMENTATION = (
 
 @rule("Dense")
 def dense(layer: KerasLayer, b: Builder) -> Value:
+    if layer.quantization is not None:
+        return quantized_dense(layer, b, layer.quantization)
     x, units = layer.input(), layer.integer("units")
     layer.ignore("lora_rank", "lora_alpha")  # merged into the kernel when Keras saves
     shapes: dict[str, tuple[int, ...] | None] = {"kernel": (layer.extent(x, -1), units)}
@@ -87,10 +90,13 @@ def embedding(layer: KerasLayer, b: Builder) -> Value:
     x = layer.input()
     layer.ignore("input_length", "lora_rank", "lora_alpha")
     rows, columns = layer.integer("input_dim"), layer.integer("output_dim")
-    (table,) = layer.variables({"embeddings": (rows, columns)})
     indices = x if dtypes.is_integer(x.type.dtype) else b(Cast(to=dtypes.I32), x)
     if layer.flag("mask_zero", False):
         layer.mask = b(NotEqual(), indices, 0)
+    if layer.quantization is not None:
+        layer.ignore("quantization_config")
+        return quantized_rows(layer, b, layer.quantization, indices, rows, columns)
+    (table,) = layer.variables({"embeddings": (rows, columns)})
     return b(Gather(axis=0), layer.weight("embeddings", table), indices)
 
 
@@ -110,6 +116,8 @@ def reversible_embedding(layer: KerasLayer, b: Builder) -> Value:
     layer.ignore("embeddings_initializer", "lora_rank", "lora_alpha")
     rows, columns = layer.integer("input_dim"), layer.integer("output_dim")
     tied = layer.flag("tie_weights", True)
+    if layer.quantization is not None:
+        return _quantized_reversible(layer, b, layer.quantization, rows, columns, tied=tied)
     names: dict[str, tuple[int, ...] | None] = {"embeddings": (rows, columns)}
     if not tied:
         names["reverse_embeddings"] = (columns, rows)
@@ -125,11 +133,27 @@ def reversible_embedding(layer: KerasLayer, b: Builder) -> Value:
     given = layer.setting("reverse_dtype", None)
     dtype = layer.dtype if given is None else element_type(given, layer.place)
     kernel = tensors[0].transpose((1, 0)) if tied else tensors[1]
-    y = b(MatMul(), layer.cast(x, dtype), layer.weight("reverse", kernel, dtype))
+    return _capped(layer, b, b(MatMul(), layer.cast(x, dtype), layer.weight("reverse", kernel, dtype)))
+
+
+def _capped(layer: KerasLayer, b: Builder, y: Value) -> Value:
     if layer.setting("logit_soft_cap", None) is None:
         return y
     cap = layer.number("logit_soft_cap")
     return b(Mul(), b(Tanh(), b(Div(), y, cap)), cap)
+
+
+def _quantized_reversible(
+    layer: KerasLayer, b: Builder, mode: str, rows: int, columns: int, *, tied: bool
+) -> Value:
+    if not tied:
+        raise layer.refuse("quantized with weights of its own for the reverse", "tie the weights")
+    layer.ignore("quantization_config", "reverse_dtype", "logit_soft_cap", "mask_zero")
+    x = layer.input()
+    if layer.keyword("reverse"):
+        return _capped(layer, b, quantized_reverse(layer, b, mode, x, rows, columns))
+    indices = x if dtypes.is_integer(x.type.dtype) else b(Cast(to=dtypes.I32), x)
+    return quantized_rows(layer, b, mode, indices, rows, columns)
 
 
 @rule("AutoContrast")

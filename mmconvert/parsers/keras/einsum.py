@@ -9,6 +9,7 @@ from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import Add, Einsum
 from mmconvert.parsers.keras.activations import activate
 from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.parsers.keras.quantized import quantized_einsum
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")
@@ -24,6 +25,8 @@ def einsum_dense(layer: KerasLayer, b: Builder) -> Value:
     left, comma, right = terms.partition(",")
     if not arrow or not comma or set(right) - set(string.ascii_letters):
         raise layer.invalid(f"{equation!r} is not an equation of an input and a kernel")
+    if layer.quantization is not None:
+        return quantized_einsum(layer, b, layer.quantization, equation)
     shapes: dict[str, tuple[int, ...] | None] = {"kernel": None}
     if bias_axes is not None:
         shapes["bias"] = None

@@ -81,6 +81,7 @@ class KerasLayer:
         masks: for each input the mask that earlier layers attached to it, or None.
         version: the major version of Keras that wrote the file.
         dtype: what the layer computes in.
+        quantization: how the layer is quantized, None when it is not.
         mask: a mask that the rule attaches to the output.
         host: the converter.
     """
@@ -93,6 +94,7 @@ class KerasLayer:
         self.masks: list[Value | None] = []
         self.mask: Value | None = None
         self.dtype = compute_type(record.settings.get("dtype"), record.place)
+        self.quantization = quantization(record.settings.get("dtype"))
         self._weights = weights
         self._read: set[str] = set()
         self._used: set[int] = set()
@@ -442,16 +444,24 @@ def compute_type(policy: Any, where: str) -> DType:
     """The type a layer computes in under a dtype policy: a name, or the object that Keras makes of it.
 
     Raises:
-        UnsupportedError: the layer is quantized.
         InvalidModelError: it is no policy.
     """
     if isinstance(policy, dict):
         config = policy.get("config")
-        name = config.get("name") if isinstance(config, dict) else None
-        if "Quantized" in str(policy.get("class_name")) or "_from_" in str(name):
-            problem = Problem(f"quantized layers ({name})", (where,), "save the model before it is quantized")
-            raise UnsupportedError(problem.what, problems=[problem])
-        policy = name
+        config = config if isinstance(config, dict) else {}
+        policy = config.get("source_name", config.get("name"))
+    if isinstance(policy, str) and "_from_" in policy:
+        policy = policy.partition("_from_")[2]
     if policy is None:
         return dtypes.F32
     return element_type(policy.removeprefix("mixed_") if isinstance(policy, str) else policy, where)
+
+
+def quantization(policy: Any) -> str | None:
+    """``int8``, ``int4`` or ``float8`` for a layer with this dtype policy; None when it is not quantized."""
+    config = policy.get("config") if isinstance(policy, dict) else {"name": policy}
+    config = config if isinstance(config, dict) else {}
+    if isinstance(config.get("mode"), str):
+        return str(config["mode"]).partition("/")[0]
+    mode, found, _ = str(config.get("name")).partition("_from_")
+    return mode if found else None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mmconvert
-from mmconvert.cli import main
+from mmconvert.cli import invoke
 from mmconvert.errors import UnsupportedError, UsageError
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
@@ -52,7 +52,7 @@ def test_activation_is_what_the_user_says(lambdas: tuple[Any, Path], meaning: An
 def test_activation_on_the_command_line(lambdas: tuple[Any, Path], tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     arguments = [str(lambdas[1]), str(target), "--keras-activation", "<lambda>=leaky_relu:0.3"]
-    assert main(["convert", *arguments]) == 0
+    assert invoke(["convert", *arguments]) == 0
     assert target.exists()
 
 

@@ -373,7 +373,7 @@ def rms_norm(layer: KerasLayer, b: Builder) -> Value:
 def blocks(layer: KerasLayer, b: Builder) -> Value:
     x, size, layout = layer.tensor(0, "x"), layer.sizes("block_size", 1)[0], layer.layout()
     if layer.kind == "DepthToSpace":
-        return b(DepthToSpace(block=size, layout=layout), x)
+        return b(DepthToSpace(block=size, mode="DCR", layout=layout), x)
     return b(SpaceToDepth(block=size, layout=layout), x)
 
 

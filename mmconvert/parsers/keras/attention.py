@@ -189,7 +189,7 @@ def _fused(layer: KerasLayer, b: Builder, parts: Sequence[Value], size: int, see
     bias = None
     if seen is not None:
         dtype = query.type.dtype
-        low = 0.7 * float(ml_dtypes.finfo(dtype).min)
+        low = 0.7 * float(ml_dtypes.finfo(dtype).min)  # type: ignore[no-untyped-call]
         bias = b(Where(), seen, b.constant(0.0, dtype), b.constant(low, dtype))
         bias = b(Unsqueeze(axes=(1,)), bias) if bias.type.rank == 3 else bias
     y = b(ScaledDotProductAttention(scale=1 / math.sqrt(size)), query, key, value, bias)

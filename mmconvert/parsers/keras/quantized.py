@@ -173,7 +173,7 @@ def _float8_kernel(layer: KerasLayer, tensors: dict[str, Tensor]) -> Tensor:
     scale = np.float32(tensors["kernel_scale"].numpy())
 
     def rounded(kernel: Array) -> Array:
-        limit = np.float32(ml_dtypes.finfo(FLOAT8).max)
+        limit = np.float32(ml_dtypes.finfo(FLOAT8).max)  # type: ignore[no-untyped-call]
         return np.clip(kernel / scale, -limit, limit).astype(FLOAT8).astype(np.float32) * scale
 
     return tensors["kernel"].map(rounded)
@@ -182,7 +182,7 @@ def _float8_kernel(layer: KerasLayer, tensors: dict[str, Tensor]) -> Tensor:
 def _float8(b: Builder, x: Value, scale: Tensor) -> Value:
     """``x`` as float8 has it."""
     factor = float(scale.numpy())
-    limit = float(ml_dtypes.finfo(FLOAT8).max)
+    limit = float(ml_dtypes.finfo(FLOAT8).max)  # type: ignore[no-untyped-call]
     small = b(Cast(to=np.dtype(FLOAT8)), b(Clip(low=-limit, high=limit), b(Div(), x, factor)))
     return b(Mul(), b(Cast(to=x.type.dtype), small), factor)
 

@@ -12,7 +12,6 @@ _CUSTOM = (
     "the file does not hold the code of custom classes; say what it computes with"
     " mmconvert.parsers.keras.register('{}'), or build the model of built-in layers, and save again"
 )
-_FUNCTION = "build the model with layers instead of TensorFlow's functions, or with Keras 3, and save again"
 _TEXT = "strings are not tensors; do this step outside of the model"
 
 _HINTS = {
@@ -20,8 +19,6 @@ _HINTS = {
     "StringLookup": _TEXT,
     "TextVectorization": _TEXT,
     "Hashing": _TEXT,
-    "TFOpLambda": _FUNCTION,
-    "SlicingOpLambda": _FUNCTION,
 }
 
 

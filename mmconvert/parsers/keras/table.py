@@ -22,6 +22,7 @@ from mmconvert.parsers.keras import (
     resize,
     shape,
     spectrogram,
+    tensorflow,
     wrappers,
 )
 from mmconvert.rules import Rules
@@ -46,6 +47,7 @@ _FAMILIES = (
     resize,
     shape,
     spectrogram,
+    tensorflow,
     wrappers,
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +15,8 @@ from mmconvert.parsers.keras import load
 from mmconvert.runtimes import litert, onnxruntime
 
 from .cases import ROWS, Row
+from .cases.limits import CANNOT
 from .compare import TOLERANCE, close, feeds, leaves, randomize
-
-
-@dataclass(frozen=True)
-class Cannot:
-    """Rows that a target cannot express, and why; a row that does get through fails its test.
-
-    ``name`` may have wildcards.
-    """
-
-    name: str
-    reason: str
-
-    def covers(self, row: Row) -> bool:
-        return fnmatchcase(row.name, self.name)
-
-
-_CUBIC = "TFLite has no cubic resizing, and images of other sizes need other weights"
-
-CANNOT: dict[str, list[Cannot]] = {
-    "onnx": [Cannot("resizing_bicubic", "ONNX Runtime resizes by cubics over the last two axes only")],
-    "tflite": [
-        Cannot("resizing_bicubic", _CUBIC),
-        Cannot("up2d_bicubic", _CUBIC),
-        Cannot("up3d", "TFLite resizes two axes at most, and the operator has no decomposition"),
-    ],
-}
 
 SESSIONS = {"onnx": onnxruntime.Session, "tflite": litert.Session}
 

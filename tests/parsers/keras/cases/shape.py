@@ -55,6 +55,7 @@ ROWS = [
         pad1d_one=lambda L: L.ZeroPadding1D(2),
         crop1d=lambda L: L.Cropping1D((1, 2)),
         up1d=lambda L: L.UpSampling1D(3),
+        spatial_dropout1d=lambda L: L.SpatialDropout1D(0.5),
         dense_line=lambda L: L.Dense(3, activation="tanh"),
         dense_line_no_bias=lambda L: L.Dense(3, use_bias=False),
     ),
@@ -62,6 +63,7 @@ ROWS = [
         VOLUME,
         pad3d=lambda L: L.ZeroPadding3D(((1, 0), (0, 2), (1, 1))),
         crop3d=lambda L: L.Cropping3D(((1, 0), (0, 2), (1, 1))),
+        spatial_dropout3d=lambda L: L.SpatialDropout3D(0.5),
         up3d=lambda L: L.UpSampling3D((2, 1, 3)),
     ),
     *rows(

@@ -234,15 +234,6 @@ class KerasLayer:
             return self.b.constant(value)
         return self.b.constant(value, _SCALARS[type(value)])
 
-    def unmasked(self) -> None:
-        """Refuses inputs that carry a mask, for layers that would compute something else with one.
-
-        Raises:
-            UnsupportedError: an input has a mask.
-        """
-        if any(mask is not None for mask in self.masks):
-            raise self.refuse("masked inputs", "set mask_zero=False in the Embedding, and save again")
-
     def floats(self, x: Value) -> Value:
         """``x``, when it holds floats: what Keras makes of integers differs from layer to layer.
 

@@ -26,6 +26,7 @@ from mmconvert.ir.ops import (
     Sub,
     Transpose,
     Unsqueeze,
+    Where,
 )
 from mmconvert.parsers.keras.layer import KerasLayer
 from mmconvert.parsers.keras.promotion import common_type
@@ -47,6 +48,8 @@ _ELEMENTWISE: dict[str, Op] = {
 def merge(layer: KerasLayer, b: Builder) -> Value:
     values = _aligned(layer, b)
     layer.mask = _merged_mask(layer, b)
+    if layer.kind == "Multiply" and layer.version >= 3:
+        return _masked_product(layer, b, values)
     if layer.kind == "Subtract" and len(values) != 2:
         raise layer.invalid("Subtract takes two tensors")
     y = values[0]
@@ -55,6 +58,24 @@ def merge(layer: KerasLayer, b: Builder) -> Value:
     if layer.kind == "Average":
         return b(Mul(), y, 1 / len(values))
     return b(Identity(), y) if len(values) == 1 else y
+
+
+def _masked_product(layer: KerasLayer, b: Builder, values: list[Value]) -> Value:
+    """A factor that is masked out counts as 1, and a product without factors as 0."""
+    y: Value | None = None
+    for value, mask in zip(values, layer.masks, strict=True):
+        if mask is not None:
+            seen = _over_features(layer, b, mask, value)
+            value = b(Where(), seen, value, b.constant(1.0, value.type.dtype))
+        y = value if y is None else b(Mul(), y, value)
+    assert y is not None
+    if layer.mask is not None:
+        y = b(Where(), _over_features(layer, b, layer.mask, y), y, b.constant(0.0, y.type.dtype))
+    return b(Identity(), y) if len(values) == 1 else y
+
+
+def _over_features(layer: KerasLayer, b: Builder, mask: Value, x: Value) -> Value:
+    return b(Unsqueeze(axes=(x.type.rank - 1,)), layer.cast(mask, dtypes.BOOL))
 
 
 def _operands(layer: KerasLayer) -> list[Value]:

@@ -50,10 +50,12 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[runtimes]'
 	@touch $@
 
-# torch first and pinned: whatever asks for it later is content with this one.
+# torch first and pinned: whatever asks for it later is content with this one. tf_keras without what it asks
+# for: that is the tensorflow package, which would lie over tensorflow-cpu.
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install torch==2.13.0
 	$(PIP) install --editable '.[test]'
+	$(PIP) install --no-deps tf_keras==2.21.0
 	@touch $@
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python

@@ -132,6 +132,7 @@ def convert(
     network: AnyPath | None = None,
     fix: Mapping[str, Any] | None = None,
     items: Mapping[str, int] | None = None,
+    activations: Mapping[str, Any] | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     verify: bool = True,
@@ -151,6 +152,7 @@ def convert(
         network: the architecture, for formats that keep it apart from the weights.
         fix: values for inputs, which become constants of the model; for formats that have this (ONNX).
         items: how many tensors an input of sequence or optional type stands for; likewise.
+        activations: what activations are that are not Keras's own (``{"<lambda>": "leaky_relu:0.2"}``).
         fix_dims: numbers for extents of inputs that are open in the source: by name (``{"batch": 1}``), or by
             an input and one of its axes (``{"image:0": 1}``). The target is specialised for them.
         rename: other names for inputs and outputs in the target, by those in the source.
@@ -176,7 +178,11 @@ def convert(
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
-        model = load(source, format=source_format, **_given(network=network, fix=fix, items=items))
+        model = load(
+            source,
+            format=source_format,
+            **_given(network=network, fix=fix, items=items, activations=activations),
+        )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     plan.carry_out(model, report, progress)
     return report
@@ -194,6 +200,7 @@ def extract(
     network: AnyPath | None = None,
     fix: Mapping[str, Any] | None = None,
     items: Mapping[str, int] | None = None,
+    activations: Mapping[str, Any] | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     verify: bool = True,
@@ -214,7 +221,8 @@ def extract(
         fix_dims: numbers for extents of the source's inputs, put in before it is cut.
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
-        to, source_format, network, fix, items, verify, seed, k, progress, **options: see ``convert``.
+        to, source_format, network, fix, items, activations, verify, seed, k, progress, **options: see
+            ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -230,7 +238,11 @@ def extract(
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
-        model = load(source, format=source_format, **_given(network=network, fix=fix, items=items))
+        model = load(
+            source,
+            format=source_format,
+            **_given(network=network, fix=fix, items=items, activations=activations),
+        )
         model.graph = extract_graph(bind(model.graph, fix_dims or {}), inputs, outputs)
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     plan.carry_out(model, report, progress)

@@ -54,7 +54,7 @@ def convert(
     from mmconvert.cli import arrays
 
     def names() -> list[str]:
-        read = given(**{name: options[name] for name in ("network", "fix", "items")})
+        read = given(**{name: options[name] for name in ("network", "fix", "items", "activations")})
         return [v.name for v in api.load(source, format=options["source_format"], **read).graph.inputs]
 
     with console.progress(STEPS) as progress:

@@ -99,6 +99,14 @@ _READING = (
         help="ONNX: how many tensors an input of sequence or optional type holds.",
     ),
     click.option(
+        "--keras-activation",
+        "activations",
+        multiple=True,
+        metavar="NAME=ACTIVATION",
+        callback=_names,
+        help="Keras: what an activation is that is not Keras's own ('<lambda>=leaky_relu:0.2').",
+    ),
+    click.option(
         "--fix-dims",
         multiple=True,
         metavar="DIM=N,...",
@@ -170,7 +178,7 @@ _WRITING = (
 
 
 def reading(command: F) -> F:
-    """The options of a command that reads a model: ``network``, ``fix``, ``items`` and ``fix_dims``."""
+    """The options of a command that reads a model: those of the parsers, and ``fix_dims``."""
     return _all(_READING, command)
 
 

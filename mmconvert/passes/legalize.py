@@ -9,6 +9,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Node
 from mmconvert.ir.op import Op
 from mmconvert.passes.outcome import Outcome
+from mmconvert.passes.pipeline import bodies
 
 Obstacle = Callable[[Node[Op]], str | None]
 """Says why a target cannot express a node, or None when it can."""
@@ -39,6 +40,8 @@ def legalize(graph: Graph, obstacle: Obstacle, target: str) -> Outcome:
         outcome.done += 1
         while pending:
             part = pending.pop()
+            for body in bodies(part):
+                outcome += legalize(body, obstacle, target)
             reason = obstacle(part)
             if reason is None:
                 continue

@@ -77,12 +77,13 @@ def optimize(graph: Graph, watch: Watch | None = None) -> None:
 def subgraphs(graph: Graph) -> Iterator[Graph]:
     """All graphs inside the operators of ``graph``, innermost first."""
     for node in graph:
-        for part in _bodies(node):
+        for part in bodies(node):
             yield from subgraphs(part)
             yield part
 
 
-def _bodies(node: Node[Op]) -> list[Graph]:
+def bodies(node: Node[Op]) -> list[Graph]:
+    """The graphs among the attributes of ``node``."""
     if not isinstance(node.op, ControlOp):
         return []
     values = [getattr(node.op, f.name) for f in dataclasses.fields(cast(Any, node.op))]

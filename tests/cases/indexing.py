@@ -15,6 +15,7 @@ from mmconvert.ir.ops import (
     ScatterND,
     Slice,
     Trilu,
+    UpdateSlice,
 )
 from mmconvert.ir.ops.scatter import Reduction
 from tests.cases.case import Case, Data, const, data
@@ -177,4 +178,19 @@ SELECTIONS = [
     Case("NonZero/none", NonZero(count=0), (data("f32[3]", values=[0, 0, 0]),)),
     Case("NonZero/bool", NonZero(count=2), (data("bool[2,2]", values=[True, False, False, True]),)),
 ]
-CASES = SLICES + GATHERS + SCATTERS + SELECTIONS
+
+UPDATES = [
+    Case(
+        f"UpdateSlice/{name}",
+        UpdateSlice(axis=axis),
+        (data(f"{dtype}[3,4,2]"), data(f"{dtype}[{shape}]"), data("i32[]", values=index)),
+    )
+    for name, axis, shape, index, dtype in (
+        ("first", 0, "1,4,2", 2, "f32"),
+        ("middle", 1, "3,1,2", 0, "f32"),
+        ("last", 2, "3,4,1", 1, "i32"),
+        ("bool", 1, "3,1,2", 3, "bool"),
+        ("f16", 0, "1,4,2", 1, "f16"),
+    )
+]
+CASES = SLICES + GATHERS + SCATTERS + SELECTIONS + UPDATES

@@ -287,6 +287,7 @@ _RUNTIMES = {
         ("SCATTER_ND", "2.1"),
         ("CUMSUM", "2.4"),
         ("CONV_3D", "2.5"),
+        ("DYNAMIC_UPDATE_SLICE", "2.9"),
         ("REDUCE_ALL CONV_3D_TRANSPOSE", "2.6"),
         ("RELU_0_TO_1 ATAN2", "2.10"),
         ("BITWISE_XOR RIGHT_SHIFT", "2.13"),

@@ -133,6 +133,7 @@ from mmconvert.ir.ops.unary import (
     Sin,
     Sqrt,
 )
+from mmconvert.ir.ops.update import UpdateSlice
 
 __all__ = [
     "DFT",
@@ -300,6 +301,7 @@ __all__ = [
     "Trunc",
     "Unique",
     "Unsqueeze",
+    "UpdateSlice",
     "Where",
     "While",
     "Xor",

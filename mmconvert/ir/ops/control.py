@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mmconvert.errors import InferenceError
-from mmconvert.ir.graph import Graph
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.op import ControlOp, operator
 from mmconvert.ir.types import Array, Shape, TensorType
 
@@ -188,6 +189,11 @@ class Scan(ControlOp):
             for rounds, array in zip(collected, made[first:], strict=True):
                 rounds.append(array)
         return (*(a for a in state if a is not None), *map(self._stack, range(len(collected)), collected))
+
+    def decompose(self, b: Builder, *inputs: Value) -> tuple[Value, ...]:
+        from mmconvert.ir.ops.steps import as_while  # which is made of most other operators
+
+        return as_while(self, b, inputs)
 
     def _stack(self, index: int, rounds: list[Array]) -> Array:
         if not rounds:

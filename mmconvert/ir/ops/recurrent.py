@@ -11,6 +11,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.logic import require_same_dtype
 from mmconvert.ir.ops.reduce import widen
@@ -220,6 +222,20 @@ class RNN(Recurrent):
     ) -> tuple[Array, Array]:
         return self.run(x, (weight, recurrence, bias, None), lengths, (initial_h, None))[:2]
 
+    def decompose(
+        self,
+        b: Builder,
+        x: Value,
+        weight: Value,
+        recurrence: Value,
+        bias: Value | None = None,
+        lengths: Value | None = None,
+        initial_h: Value | None = None,
+    ) -> tuple[Value, ...]:
+        from mmconvert.ir.ops.steps import as_scan  # which is made of most other operators
+
+        return as_scan(self, b, x, weight, recurrence, bias, lengths, (initial_h,), None)
+
     def step(
         self, v: Array, h: Array, c: Array, weights: Weights, f: tuple[Activation, ...]
     ) -> tuple[Array, Array]:
@@ -263,6 +279,20 @@ class GRU(Recurrent):
         initial_h: Array | None = None,
     ) -> tuple[Array, Array]:
         return self.run(x, (weight, recurrence, bias, None), lengths, (initial_h, None))[:2]
+
+    def decompose(
+        self,
+        b: Builder,
+        x: Value,
+        weight: Value,
+        recurrence: Value,
+        bias: Value | None = None,
+        lengths: Value | None = None,
+        initial_h: Value | None = None,
+    ) -> tuple[Value, ...]:
+        from mmconvert.ir.ops.steps import as_scan  # which is made of most other operators
+
+        return as_scan(self, b, x, weight, recurrence, bias, lengths, (initial_h,), None)
 
     def step(
         self, v: Array, h: Array, c: Array, weights: Weights, f: tuple[Activation, ...]
@@ -324,6 +354,22 @@ class LSTM(Recurrent):
         peephole: Array | None = None,
     ) -> tuple[Array, Array, Array]:
         return self.run(x, (weight, recurrence, bias, peephole), lengths, (initial_h, initial_c))
+
+    def decompose(
+        self,
+        b: Builder,
+        x: Value,
+        weight: Value,
+        recurrence: Value,
+        bias: Value | None = None,
+        lengths: Value | None = None,
+        initial_h: Value | None = None,
+        initial_c: Value | None = None,
+        peephole: Value | None = None,
+    ) -> tuple[Value, ...]:
+        from mmconvert.ir.ops.steps import as_scan  # which is made of most other operators
+
+        return as_scan(self, b, x, weight, recurrence, bias, lengths, (initial_h, initial_c), peephole)
 
     def step(
         self, v: Array, h: Array, c: Array, weights: Weights, f: tuple[Activation, ...]

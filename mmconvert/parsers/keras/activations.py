@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.errors import Problem, UnsupportedError
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
@@ -57,6 +59,8 @@ function: Rules[str] = Rules("Keras activation")
 
 Function = Callable[[Builder, Value], Value]
 
+_HINT = "say which one of keras.activations it is: --keras-activation '{}=leaky_relu:0.2'"
+
 
 def activate(layer: KerasLayer, x: Value, key: str = "activation") -> Value:
     """``x`` through the activation in the config of ``layer``: a function's name, or a layer.
@@ -67,17 +71,25 @@ def activate(layer: KerasLayer, x: Value, key: str = "activation") -> Value:
     item = layer.setting(key, None)
     if item is None or item == "linear":
         return x
-    if isinstance(item, dict) and isinstance(item.get("config"), dict):
+    name = _name(item)
+    if name is None and isinstance(item, dict) and isinstance(item.get("config"), dict):
         return layer.apply(item, x)
-    name = item.get("config") if isinstance(item, dict) else item
-    found = function.find(name, layer.version) if isinstance(name, str) else None
+    found = layer.host.activations.get(name) if isinstance(name, str) else None
+    if found is None and isinstance(name, str):
+        found = function.find(name, layer.version)
     if found is None:
-        problem = Problem(
-            f"activation {name!r}", (layer.place,), "use one of keras.activations, and save again"
-        )
+        problem = Problem(f"activation {name!r}", (layer.place,), _HINT.format(name))
         raise UnsupportedError(problem.what, problems=[problem])
     apply: Function = found
     return apply(layer.b, x)
+
+
+def _name(item: Any) -> str | None:
+    """The name of a function, ``<lambda>`` for one that has none; None for anything else."""
+    if isinstance(item, dict):
+        code = item.get("class_name") == "__lambda__" or ("class_name" not in item and "value" in item)
+        item = "<lambda>" if code else item.get("config")
+    return item if isinstance(item, str) else None
 
 
 @rule("Activation")
@@ -310,9 +322,28 @@ def elu_layer(layer: KerasLayer, b: Builder) -> Value:
 
 @rule("Softmax")
 def softmax_layer(layer: KerasLayer, b: Builder) -> Value:
-    layer.unmasked()
-    x = layer.input()
+    x, mask = layer.input(), layer.masks[0]
     axes = layer.axes(x)
+    if mask is not None:
+        return _masked_softmax(layer, b, x, mask, axes)
+    return softmax_over(b, x, axes)
+
+
+def _masked_softmax(layer: KerasLayer, b: Builder, x: Value, mask: Value, axes: tuple[int, ...]) -> Value:
+    """What is not seen has no part. Keras 2 lowers it by 1e9, Keras 3 sets it to that, and gives 0 for it."""
+    layer.mask = mask
+    low = -3e4 if x.type.dtype.itemsize < 4 else -1e9
+    seen = layer.cast(mask, dtypes.BOOL)
+    hidden = b.constant(low, x.type.dtype)
+    if layer.version < 3:
+        seen_by = b(Where(), seen, b.constant(0.0, x.type.dtype), hidden)
+        return softmax_over(b, b(Add(), x, seen_by), axes)
+    y = softmax_over(b, b(Where(), seen, x, hidden), axes)
+    return b(Where(), seen, y, b.constant(0.0, x.type.dtype))
+
+
+def softmax_over(b: Builder, x: Value, axes: tuple[int, ...]) -> Value:
+    """Softmax over one axis or several."""
     if len(axes) == 1:
         return softmax(b, x, axes[0])
     return b(Exp(), b(Sub(), x, b(ReduceLogSumExp(axes=axes, keepdims=True), x)))

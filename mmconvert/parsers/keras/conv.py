@@ -18,7 +18,7 @@ rule: Rules[str] = Rules("Keras")
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """The settings that all convolutions share."""
 
     kernel: tuple[int, ...]
@@ -29,14 +29,15 @@ class _Window:
 
     @property
     def rank(self) -> int:
+        """The number of spatial axes."""
         return len(self.kernel)
 
 
-def _window(layer: KerasLayer) -> _Window:
+def window_of(layer: KerasLayer) -> Window:
     rank = layer.spatial_rank
     kernel = layer.sizes("kernel_size", rank)
     dilations = layer.sizes("dilation_rate", rank, 1)
-    return _Window(
+    return Window(
         kernel, layer.sizes("strides", rank, 1), dilations, _padding(layer, kernel, dilations), layer.layout()
     )
 
@@ -56,7 +57,7 @@ def _padding(layer: KerasLayer, kernel: tuple[int, ...], dilations: tuple[int, .
 
 @rule("Conv1D", "Conv2D", "Conv3D")
 def conv(layer: KerasLayer, b: Builder) -> Value:
-    x, window = layer.image(), _window(layer)
+    x, window = layer.image(), window_of(layer)
     filters, groups = layer.integer("filters"), layer.integer("groups", 1)
     _merged_lora(layer)
     channels = _channels(layer, x, window)
@@ -64,14 +65,14 @@ def conv(layer: KerasLayer, b: Builder) -> Value:
         raise layer.invalid(f"{channels} channels cannot be shared out to {groups} groups")
     shapes = {"kernel": (*window.kernel, channels // groups, filters)} | _bias(layer, filters)
     kernel, *bias = layer.variables(shapes)
-    weight = layer.weight("kernel", _input_major(kernel, window))
-    y = _conv(b, window, groups, x, weight, _bias_weight(layer, bias))
+    weight = layer.weight("kernel", input_major(kernel, window))
+    y = convolve(b, window, groups, x, weight, _bias_weight(layer, bias))
     return activate(layer, y)
 
 
 @rule("DepthwiseConv1D", "DepthwiseConv2D")
 def depthwise_conv(layer: KerasLayer, b: Builder) -> Value:
-    x, window = layer.image(), _window(layer)
+    x, window = layer.image(), window_of(layer)
     channels, multiplier = _channels(layer, x, window), layer.integer("depth_multiplier", 1)
     if layer.integer("groups", 1) != 1:
         raise layer.refuse("groups")
@@ -79,12 +80,12 @@ def depthwise_conv(layer: KerasLayer, b: Builder) -> Value:
     shapes = {"kernel": (*window.kernel, channels, multiplier)} | _bias(layer, channels * multiplier)
     kernel, *bias = layer.variables(shapes)
     weight = layer.weight("kernel", _depthwise(kernel, window))
-    return activate(layer, _conv(b, window, channels, x, weight, _bias_weight(layer, bias)))
+    return activate(layer, convolve(b, window, channels, x, weight, _bias_weight(layer, bias)))
 
 
 @rule("SeparableConv1D", "SeparableConv2D")
 def separable_conv(layer: KerasLayer, b: Builder) -> Value:
-    x, window = layer.image(), _window(layer)
+    x, window = layer.image(), window_of(layer)
     channels, multiplier = _channels(layer, x, window), layer.integer("depth_multiplier", 1)
     filters = layer.integer("filters")
     if layer.integer("groups", 1) != 1:
@@ -95,16 +96,16 @@ def separable_conv(layer: KerasLayer, b: Builder) -> Value:
     }
     depthwise, pointwise, *bias = layer.variables(shapes | _bias(layer, filters))
     weight = layer.weight("depthwise_kernel", _depthwise(depthwise, window))
-    inner = _conv(b, window, channels, x, weight, None)
+    inner = convolve(b, window, channels, x, weight, None)
     ones = (1,) * window.rank
-    point = _Window(ones, ones, ones, Explicit.zero(window.rank), window.layout)
-    weight = layer.weight("pointwise_kernel", _input_major(pointwise, window))
-    return activate(layer, _conv(b, point, 1, inner, weight, _bias_weight(layer, bias)))
+    point = Window(ones, ones, ones, Explicit.zero(window.rank), window.layout)
+    weight = layer.weight("pointwise_kernel", input_major(pointwise, window))
+    return activate(layer, convolve(b, point, 1, inner, weight, _bias_weight(layer, bias)))
 
 
 @rule("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def conv_transpose(layer: KerasLayer, b: Builder) -> Value:
-    x, window = layer.image(), _window(layer)
+    x, window = layer.image(), window_of(layer)
     filters = layer.integer("filters")
     if layer.integer("groups", 1) != 1:
         raise layer.refuse("groups")
@@ -119,11 +120,11 @@ def conv_transpose(layer: KerasLayer, b: Builder) -> Value:
         layout=window.layout,
     )
     # Keras keeps spatial, output, input: the same order of the last two as a convolution's transpose.
-    weight = layer.weight("kernel", _input_major(kernel, window))
+    weight = layer.weight("kernel", input_major(kernel, window))
     return activate(layer, b(op, x, weight, _bias_weight(layer, bias)))
 
 
-def _transposed_padding(layer: KerasLayer, window: _Window) -> tuple[Padding, tuple[int, ...]]:
+def _transposed_padding(layer: KerasLayer, window: Window) -> tuple[Padding, tuple[int, ...]]:
     """What is cut off the full output, and what is added to it.
 
     Keras gives the output extent (``keras.backend.compute_conv_transpose_output_shape``), and TensorFlow pads
@@ -148,7 +149,7 @@ def _transposed_padding(layer: KerasLayer, window: _Window) -> tuple[Padding, tu
     return window.padding, extra
 
 
-def _conv(b: Builder, window: _Window, groups: int, x: Value, weight: Value, bias: Value | None) -> Value:
+def convolve(b: Builder, window: Window, groups: int, x: Value, weight: Value, bias: Value | None) -> Value:
     op = Conv(
         strides=window.strides,
         dilations=window.dilations,
@@ -159,7 +160,7 @@ def _conv(b: Builder, window: _Window, groups: int, x: Value, weight: Value, bia
     return b(op, x, weight, bias)
 
 
-def _channels(layer: KerasLayer, x: Value, window: _Window) -> int:
+def _channels(layer: KerasLayer, x: Value, window: Window) -> int:
     return layer.extent(x, window.layout.channel_axis(x.type.rank))
 
 
@@ -171,7 +172,7 @@ def _bias_weight(layer: KerasLayer, found: list[Tensor]) -> Value | None:
     return layer.weight("bias", found[0]) if found else None
 
 
-def _input_major(kernel: Tensor, window: _Window) -> Tensor:
+def input_major(kernel: Tensor, window: Window) -> Tensor:
     """``spatial A B`` -> ``B spatial A`` (channels last) or ``B A spatial``."""
     rank = window.rank
     spatial = tuple(range(rank))
@@ -180,7 +181,7 @@ def _input_major(kernel: Tensor, window: _Window) -> Tensor:
     )
 
 
-def _depthwise(kernel: Tensor, window: _Window) -> Tensor:
+def _depthwise(kernel: Tensor, window: Window) -> Tensor:
     """``spatial C M`` -> ``C*M spatial 1`` or ``C*M 1 spatial``: a channel's M filters stand together."""
     rank = window.rank
     outputs = kernel.shape[rank] * kernel.shape[rank + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmconvert import dtypes
@@ -13,10 +13,21 @@ from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Origin, Value, prune
 from mmconvert.ir.ops import Cast
 from mmconvert.ir.types import TensorType
+from mmconvert.parsers.keras.custom import registered
 from mmconvert.parsers.keras.layer import KerasLayer, Rule, compute_type
 from mmconvert.parsers.keras.order import schedule
 from mmconvert.parsers.keras.refusals import hint_for
-from mmconvert.parsers.keras.source import NETWORKS, Call, Network, Record, Ref, element_type, leaves, record
+from mmconvert.parsers.keras.source import (
+    NETWORKS,
+    Call,
+    Network,
+    Record,
+    Ref,
+    element_type,
+    leaves,
+    network,
+    record,
+)
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.rules import Rules
 
@@ -24,7 +35,17 @@ MAX_CALLS = 50_000
 """Calls of layers, those inside shared models counted each time: a small file can describe very many."""
 
 # Layers that leave the conversion of their inputs to themselves.
-_NO_AUTOCAST = frozenset({"Embedding", "LayerNormalization", "GroupNormalization"})
+_NO_AUTOCAST = frozenset(
+    {"Embedding", "LayerNormalization", "GroupNormalization", "TFOpLambda", "SlicingOpLambda"}
+)
+
+# How layers may be quantized.
+_MODES = {
+    "Dense": ("int8", "int4", "float8"),
+    "EinsumDense": ("int8", "float8"),
+    "Embedding": ("int8", "int4"),
+    "ReversibleEmbedding": ("int8", "int4"),
+}
 
 # Layers that hand on the mask of their input.
 _HANDS_MASK_ON = frozenset(
@@ -60,14 +81,23 @@ class Converter:
     remembers its type, a stand-in takes its place, so that the layers after it are looked at as well.
     """
 
-    def __init__(self, rules: Rules[str], weights: Weights, version: int, file: str) -> None:
+    def __init__(
+        self,
+        rules: Rules[str],
+        weights: Weights,
+        version: int,
+        file: str,
+        activations: Mapping[str, Callable[[Builder, Value], Value]] | None = None,
+    ) -> None:
         """
         Args:
             rules: by class name.
             weights: of the same file.
             version: the major version of Keras that wrote it.
             file: its name.
+            activations: what names of activations mean that Keras does not know.
         """
+        self.activations = activations or {}
         self._rules, self._weights, self._version, self._file = rules, weights, version, file
         self._problems: list[Problem] = []
         self._names: dict[str, int] = {}
@@ -146,7 +176,7 @@ class Converter:
         self._calls += 1
         if self._calls > MAX_CALLS:
             raise InvalidModelError(f"the model has more than {MAX_CALLS} calls of layers", where=self._file)
-        if layer.is_custom or (layer.network is None and self._rule(layer) is None):
+        if not self._is_known(layer):
             name = layer.registered or f"{layer.module}.{layer.kind}" if layer.is_custom else layer.kind
             self._problems.append(Problem(name, (layer.place,), hint_for(layer)))
             return None
@@ -166,7 +196,7 @@ class Converter:
             problem = Problem(f"{layer.kind}: called with training=True", (layer.place,))
             raise UnsupportedError(problem.what, problems=[problem])
         if layer.network is None:
-            return self._apply(layer, args, kwargs, mask)
+            return self._apply(layer, args, kwargs, mask, self._b)
         operands = _operands(layer.network, args)
         self._masks.update((value, mask) for value in operands if isinstance(mask, Value))
         results = self._network(layer.network, operands)
@@ -174,19 +204,21 @@ class Converter:
         return known if len(known) == len(results) else None
 
     def _apply(
-        self, record: Record, args: list[Any], kwargs: dict[str, Any], mask: Any = None
+        self, record: Record, args: list[Any], kwargs: dict[str, Any], mask: Any, b: Builder
     ) -> tuple[Value, ...]:
         apply = self._rule(record)
         assert apply is not None
-        layer = KerasLayer(
-            record, self._b, self._weights, self._version, lambda item, x: self._inner(record, item, x)
-        )
-        with self._b.at(self._origin(record)):
+        layer = KerasLayer(record, b, self._weights, self._version, self)
+        with b.at(self._origin(record)):
             values = [leaf for leaf in leaves(args) if isinstance(leaf, Value)]
-            layer.masks = [mask if isinstance(mask, Value) else self._masks.get(value) for value in values]
+            layer.masks = self._masks_of(values, mask)
             layer.inputs = [self._autocast(layer, value) for value in values]
             layer.args, layer.kwargs = args, kwargs
-            results = apply(layer, self._b)
+            if layer.quantization not in (None, *_MODES.get(record.kind, ())):
+                raise layer.refuse(
+                    f"quantized as {layer.quantization}", "save the model before it is quantized"
+                )
+            results = apply(layer, b)
             layer.finish()
         outputs = results if isinstance(results, tuple) else (results,)
         for value in outputs:
@@ -196,23 +228,65 @@ class Converter:
             self._masks.update((value, handed) for value in outputs)
         return outputs
 
-    def _rule(self, layer: Record) -> Rule | None:
-        return self._rules.find(layer.rule_key, self._version)
+    def _is_known(self, layer: Record) -> bool:
+        if registered(layer) is not None:
+            return True
+        return not layer.is_custom and (layer.network is not None or self._rule(layer) is not None)
 
-    def _inner(self, owner: Record, item: Any, x: Value) -> Value:
-        """The output of a layer that stands in the config of another, as its activation."""
-        layer = record(item, owner.trail, self._file)
-        layer.key = f"{owner.key}activation/"
-        if self._rule(layer) is None or layer.kind in NETWORKS or layer.is_custom:
-            problem = Problem(f"activation {layer.kind}", (owner.place,), hint_for(layer))
-            raise UnsupportedError(problem.what, problems=[problem])
-        return self._apply(layer, [x], {})[0]
+    def _rule(self, layer: Record) -> Rule | None:
+        return registered(layer) or self._rules.find(layer.rule_key, self._version)
+
+    # --- for layers that hold others -----------------------------------------------------------------
+
+    def mask(self, value: Value) -> Value | None:
+        """See ``Host``."""
+        return self._masks.get(value)
+
+    def _masks_of(self, values: list[Value], mask: Any) -> list[Value | None]:
+        """The masks of the operands of a call: those that the call names, else those that are attached."""
+        given = list(leaves(mask)) if isinstance(mask, list) else [mask] * len(values)
+        if len(given) != len(values):
+            given = [None] * len(values)
+        return [m if isinstance(m, Value) else self._masks.get(v) for v, m in zip(values, given, strict=True)]
+
+    def describe(self, owner: Record, item: Any, place: str) -> Record:
+        """See ``Host``."""
+        if place not in owner.parts:
+            found = record(item, owner.trail, self._file)
+            found.key, found.owner = f"{owner.key}{place}", owner.owner or owner
+            if found.kind in NETWORKS and not found.is_custom:
+                found.network = network(found, self._file, depth=len(owner.trail))
+                for layer in all_layers(found.network):
+                    layer.owner = found.owner
+            owner.parts[place] = found
+        return owner.parts[place]
+
+    def rule(self, key: str) -> Rule | None:
+        """See ``Host``."""
+        return self._rules.find(key)
+
+    def run(self, layer: Record, args: list[Any], b: Builder) -> tuple[Value, ...]:
+        """See ``Host``."""
+        if not self._is_known(layer):
+            owner = layer.owner or layer
+            raise UnsupportedError(
+                layer.kind, problems=[Problem(layer.kind, (owner.place,), hint_for(layer))]
+            )
+        if layer.network is None:
+            return self._apply(layer, args, {}, None, b)
+        before = len(self._problems)
+        results = self._network(layer.network, [leaf for leaf in leaves(args) if isinstance(leaf, Value)])
+        known = tuple(value for value in results if value is not None)
+        if len(known) < len(results):
+            problems = self._problems[before:]
+            del self._problems[before:]
+            raise UnsupportedError(layer.kind, problems=problems)
+        return known
 
     def _autocast(self, layer: KerasLayer, value: Value) -> Value:
-        keep = (
-            layer.record.is_operation or layer.kind in _NO_AUTOCAST or not dtypes.is_float(value.type.dtype)
-        )
-        return value if keep else layer.cast(value, layer.dtype)
+        keep = layer.record.is_operation or layer.kind in _NO_AUTOCAST
+        floats = dtypes.is_float(value.type.dtype) and dtypes.is_float(layer.dtype)
+        return layer.cast(value, layer.dtype) if floats and not keep else value
 
     def _value(self, ref: Ref, done: _Done) -> Value | None:
         """The value that ``ref`` means; a stand-in where it is unknown but for its type, else None."""

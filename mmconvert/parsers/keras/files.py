@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError, UsageError
 from mmconvert.ir.model import Metadata, Module
+from mmconvert.parsers.keras.activations import Function
 from mmconvert.parsers.keras.archive import is_archive, read_archive
 from mmconvert.parsers.keras.convert import Converter, all_layers
 from mmconvert.parsers.keras.hdf5 import open_file
@@ -19,8 +21,10 @@ from mmconvert.parsers.keras.weights import ArchiveWeights, LegacyWeights, Weigh
 _WHOLE_MODEL = "save the whole model with model.save(), or give its architecture (JSON) as network="
 
 
-def read(path: Path, architecture: Path | None) -> Module:
+def read(path: Path, architecture: Path | None, activations: Mapping[str, Function]) -> Module:
     """The model in ``path``; with ``architecture``, the weights of the model that is described there.
+
+    ``activations`` says what names mean that Keras does not know.
 
     Raises:
         UsageError: a file cannot be read, or has no architecture.
@@ -28,7 +32,7 @@ def read(path: Path, architecture: Path | None) -> Module:
         InvalidModelError: a file is damaged, or the model is not valid.
     """
     if is_archive(path):
-        return _read_archive(path)
+        return _read_archive(path, activations)
     root = open_file(map_path(path), str(path))
     inner = root.group("model_weights") or root
     version = inner.text("keras_version")
@@ -43,18 +47,20 @@ def read(path: Path, architecture: Path | None) -> Module:
     model = _model(config, str(path))
     assert model.network is not None
     if is_weights(root):
-        return _convert(model, ArchiveWeights(root, all_layers(model.network)), version or "3", path)
-    return _convert(model, LegacyWeights(inner), version, path)
+        return _convert(
+            model, ArchiveWeights(root, all_layers(model.network)), version or "3", path, activations
+        )
+    return _convert(model, LegacyWeights(inner), version, path, activations)
 
 
-def _read_archive(path: Path) -> Module:
+def _read_archive(path: Path, activations: Mapping[str, Function]) -> Module:
     archive = read_archive(path)
     metadata = decode(archive.metadata, str(path))
     model = _model(decode(archive.config, str(path)), str(path))
     assert model.network is not None
     weights = ArchiveWeights(open_file(archive.weights, str(path)), all_layers(model.network))
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    return _convert(model, weights, version, path)
+    return _convert(model, weights, version, path, activations)
 
 
 def _model(config: Any, where: str) -> Record:
@@ -69,9 +75,11 @@ def _model(config: Any, where: str) -> Record:
     return model
 
 
-def _convert(model: Record, weights: Weights, version: Any, path: Path) -> Module:
+def _convert(
+    model: Record, weights: Weights, version: Any, path: Path, activations: Mapping[str, Function]
+) -> Module:
     major = _major(version, str(path))
-    graph = Converter(RULES, weights, major, path.name).convert(model)
+    graph = Converter(RULES, weights, major, path.name, activations).convert(model)
     return Module(graph, Metadata(format="keras", producer=f"Keras {version}"))
 
 

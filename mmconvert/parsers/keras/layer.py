@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -20,7 +22,6 @@ from mmconvert.parsers.keras.source import Record, element_type, leaves
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.tensors import Array, Tensor
 
-Apply = Callable[[Any, Value], Value]
 Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
 
 MAX_INTEGER = 1 << 31
@@ -45,6 +46,29 @@ _TRAINING_ONLY = frozenset(
 _TRAINING_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 
 
+class Host(Protocol):
+    """What a layer asks of the converter."""
+
+    activations: Mapping[str, Callable[[Builder, Value], Value]]
+    """What the user says that names of activations mean."""
+
+    def mask(self, value: Value) -> Value | None:
+        """The mask that earlier layers attached to ``value``."""
+        ...
+
+    def describe(self, owner: Record, item: Any, place: str) -> Record:
+        """A layer that stands in the config of ``owner``, whose variables lie at ``place`` below its own."""
+        ...
+
+    def rule(self, key: str) -> Rule | None:
+        """The newest rule for a class or an operation."""
+        ...
+
+    def run(self, record: Record, args: list[Any], b: Builder) -> tuple[Value, ...]:
+        """The outputs of such a layer."""
+        ...
+
+
 class KerasLayer:
     """A layer at one of its calls.
 
@@ -57,18 +81,20 @@ class KerasLayer:
         masks: for each input the mask that earlier layers attached to it, or None.
         version: the major version of Keras that wrote the file.
         dtype: what the layer computes in.
+        quantization: how the layer is quantized, None when it is not.
         mask: a mask that the rule attaches to the output.
-        apply: the output, for a value, of a layer that is described in the config of this one.
+        host: the converter.
     """
 
-    def __init__(self, record: Record, b: Builder, weights: Weights, version: int, apply: Apply) -> None:
-        self.record, self.b, self.version, self.apply = record, b, version, apply
+    def __init__(self, record: Record, b: Builder, weights: Weights, version: int, host: Host) -> None:
+        self.record, self.b, self.version, self.host = record, b, version, host
         self.inputs: list[Value] = []
         self.args: list[Any] = []
         self.kwargs: dict[str, Any] = {}
         self.masks: list[Value | None] = []
         self.mask: Value | None = None
         self.dtype = compute_type(record.settings.get("dtype"), record.place)
+        self.quantization = quantization(record.settings.get("dtype"))
         self._weights = weights
         self._read: set[str] = set()
         self._used: set[int] = set()
@@ -99,6 +125,40 @@ class KerasLayer:
     def invalid(self, what: str) -> InvalidModelError:
         """The error for something that is not a Keras layer."""
         return InvalidModelError(what, where=self.place)
+
+    # --- parts ---------------------------------------------------------------------------------------
+
+    def inner(self, item: Any, place: str) -> Self:
+        """A layer that stands in the config of this one, with its variables at ``place`` below its own."""
+        return type(self)(
+            self.host.describe(self.record, item, place), self.b, self._weights, self.version, self.host
+        )
+
+    def part(self, kind: str, name: str, place: str) -> Self:
+        """A part with the settings of this layer, and variables of its own at ``place`` below."""
+        parts = self.record.parts
+        if place not in parts:
+            parts[place] = Record(
+                kind,
+                name,
+                (*self.record.trail, name),
+                self.record.settings,
+                key=f"{self.record.key}{place}",
+                owner=self.record.owner or self.record,
+            )
+        part = type(self)(parts[place], self.b, self._weights, self.version, self.host)
+        part._read = self._read
+        return part
+
+    def within(self, b: Builder) -> Self:
+        """This layer in another graph, which needs its weights as constants of its own."""
+        other = copy.copy(self)
+        other.b, other.record = b, replace(self.record, constants={}, parts={})
+        return other
+
+    def apply(self, item: Any, x: Value, place: str = "activation/") -> Value:
+        """The output, for ``x``, of a layer that stands in the config of this one."""
+        return self.host.run(self.host.describe(self.record, item, place), [x], self.b)[0]
 
     # --- operands ------------------------------------------------------------------------------------
 
@@ -132,6 +192,22 @@ class KerasLayer:
             return self.args[position]
         return self.kwargs.get(name, self.record.settings.get(name, default))
 
+    def keyword(self, name: str, default: Any = None) -> Any:
+        """An argument of the call that has a name there."""
+        self._read.add(name)
+        return self.kwargs.get(name, default)
+
+    def source(self, position: int, name: str) -> Value:
+        """An argument of the call that is a tensor, as it was before it took the type of the layer.
+
+        Raises:
+            InvalidModelError: it is missing or is something else.
+        """
+        value = self.argument(position, name)
+        if not isinstance(value, Value):
+            raise self.invalid(f"argument {name} is not a tensor")
+        return value
+
     def operand(self, position: int, name: str) -> Value | Scalar | Array:
         """An argument of an operation that is a tensor, an array or a number.
 
@@ -157,15 +233,6 @@ class KerasLayer:
         if isinstance(value, np.ndarray):
             return self.b.constant(value)
         return self.b.constant(value, _SCALARS[type(value)])
-
-    def unmasked(self) -> None:
-        """Refuses inputs that carry a mask, for layers that would compute something else with one.
-
-        Raises:
-            UnsupportedError: an input has a mask.
-        """
-        if any(mask is not None for mask in self.masks):
-            raise self.refuse("masked inputs", "set mask_zero=False in the Embedding, and save again")
 
     def floats(self, x: Value) -> Value:
         """``x``, when it holds floats: what Keras makes of integers differs from layer to layer.
@@ -368,16 +435,24 @@ def compute_type(policy: Any, where: str) -> DType:
     """The type a layer computes in under a dtype policy: a name, or the object that Keras makes of it.
 
     Raises:
-        UnsupportedError: the layer is quantized.
         InvalidModelError: it is no policy.
     """
     if isinstance(policy, dict):
         config = policy.get("config")
-        name = config.get("name") if isinstance(config, dict) else None
-        if "Quantized" in str(policy.get("class_name")) or "_from_" in str(name):
-            problem = Problem(f"quantized layers ({name})", (where,), "save the model before it is quantized")
-            raise UnsupportedError(problem.what, problems=[problem])
-        policy = name
+        config = config if isinstance(config, dict) else {}
+        policy = config.get("source_name", config.get("name"))
+    if isinstance(policy, str) and "_from_" in policy:
+        policy = policy.partition("_from_")[2]
     if policy is None:
         return dtypes.F32
     return element_type(policy.removeprefix("mixed_") if isinstance(policy, str) else policy, where)
+
+
+def quantization(policy: Any) -> str | None:
+    """``int8``, ``int4`` or ``float8`` for a layer with this dtype policy; None when it is not quantized."""
+    config = policy.get("config") if isinstance(policy, dict) else {"name": policy}
+    config = config if isinstance(config, dict) else {}
+    if isinstance(config.get("mode"), str):
+        return str(config["mode"]).partition("/")[0]
+    mode, found, _ = str(config.get("name")).partition("_from_")
+    return mode if found else None

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmconvert import dtypes
 from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import (
     Add,
+    And,
     Concat,
+    Fill,
     Identity,
     L2Normalization,
     MatMul,
     Max,
     Min,
     Mul,
+    Or,
     Reshape,
     Squeeze,
     Sub,
     Transpose,
     Unsqueeze,
+    Where,
 )
 from mmconvert.parsers.keras.layer import KerasLayer
 from mmconvert.parsers.keras.promotion import common_type
@@ -41,8 +46,10 @@ _ELEMENTWISE: dict[str, Op] = {
 
 @rule(*_ELEMENTWISE)
 def merge(layer: KerasLayer, b: Builder) -> Value:
-    layer.unmasked()
     values = _aligned(layer, b)
+    layer.mask = _merged_mask(layer, b)
+    if layer.kind == "Multiply" and layer.version >= 3:
+        return _masked_product(layer, b, values)
     if layer.kind == "Subtract" and len(values) != 2:
         raise layer.invalid("Subtract takes two tensors")
     y = values[0]
@@ -51,6 +58,24 @@ def merge(layer: KerasLayer, b: Builder) -> Value:
     if layer.kind == "Average":
         return b(Mul(), y, 1 / len(values))
     return b(Identity(), y) if len(values) == 1 else y
+
+
+def _masked_product(layer: KerasLayer, b: Builder, values: list[Value]) -> Value:
+    """A factor that is masked out counts as 1, and a product without factors as 0."""
+    y: Value | None = None
+    for value, mask in zip(values, layer.masks, strict=True):
+        if mask is not None:
+            seen = _over_features(layer, b, mask, value)
+            value = b(Where(), seen, value, b.constant(1.0, value.type.dtype))
+        y = value if y is None else b(Mul(), y, value)
+    assert y is not None
+    if layer.mask is not None:
+        y = b(Where(), _over_features(layer, b, layer.mask, y), y, b.constant(0.0, y.type.dtype))
+    return b(Identity(), y) if len(values) == 1 else y
+
+
+def _over_features(layer: KerasLayer, b: Builder, mask: Value, x: Value) -> Value:
+    return b(Unsqueeze(axes=(x.type.rank - 1,)), layer.cast(mask, dtypes.BOOL))
 
 
 def _operands(layer: KerasLayer) -> list[Value]:
@@ -74,9 +99,42 @@ def _aligned(layer: KerasLayer, b: Builder) -> list[Value]:
 
 @rule("Concatenate")
 def concatenate(layer: KerasLayer, b: Builder) -> Value:
-    layer.unmasked()
     values = _operands(layer)
-    return b(Concat(axis=layer.axis(values[0])), *values)
+    axis = layer.axis(values[0])
+    layer.mask = _joined_mask(layer, b, axis)
+    return b(Concat(axis=axis), *values)
+
+
+def _merged_mask(layer: KerasLayer, b: Builder) -> Value | None:
+    """Where Keras 3 sees some operand, if all are masked, and Keras 2 all that are masked."""
+    masks = [mask for mask in layer.masks if mask is not None]
+    if not masks or (layer.version >= 3 and len(masks) < len(layer.masks)):
+        return None
+    mask = layer.cast(masks[0], dtypes.BOOL)
+    for other in masks[1:]:
+        mask = b(Or() if layer.version >= 3 else And(), mask, layer.cast(other, dtypes.BOOL))
+    return mask
+
+
+def _joined_mask(layer: KerasLayer, b: Builder, axis: int) -> Value | None:
+    """The masks one after the other, or where some operand is seen when the features are joined."""
+    if all(mask is None for mask in layer.masks):
+        return None
+    rank = layer.inputs[0].type.rank
+    parts = []
+    for value, mask in zip(layer.inputs, layer.masks, strict=True):
+        if mask is None:
+            parts.append(b(Fill(shape=value.type.shape[:-1], value=True, dtype=dtypes.BOOL)))
+        elif mask.type.rank == rank - 1:
+            parts.append(layer.cast(mask, dtypes.BOOL))
+        else:
+            raise layer.refuse(f"a mask of rank {mask.type.rank} beside a tensor of rank {rank}")
+    if axis < rank - 1:
+        return b(Concat(axis=axis), *parts)
+    seen = parts[0]
+    for part in parts[1:]:
+        seen = b(Or(), seen, part)
+    return seen
 
 
 @rule("Dot")

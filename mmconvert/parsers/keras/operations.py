@@ -232,7 +232,7 @@ _REDUCTIONS: dict[str, Callable[..., Op]] = {
 }
 
 
-def _reduced(layer: KerasLayer, x: Value) -> tuple[tuple[int, ...], bool]:
+def reduced(layer: KerasLayer, x: Value) -> tuple[tuple[int, ...], bool]:
     """The axes of a reduction, all of them where none is given, and whether they stay."""
     axes = tuple(range(x.type.rank)) if layer.setting("axis", None) is None else layer.axes(x)
     return axes, layer.flag("keepdims", False)
@@ -241,7 +241,7 @@ def _reduced(layer: KerasLayer, x: Value) -> tuple[tuple[int, ...], bool]:
 @rule(*(f"ops.{name}" for name in _REDUCTIONS))
 def reduction(layer: KerasLayer, b: Builder) -> Value:
     x = layer.tensor(0, "x")
-    axes, keepdims = _reduced(layer, x)
+    axes, keepdims = reduced(layer, x)
     if layer.kind in ("All", "Any"):
         x = layer.cast(x, dtypes.BOOL)
     elif layer.kind in ("Mean", "Logsumexp"):
@@ -254,7 +254,7 @@ def reduction(layer: KerasLayer, b: Builder) -> Value:
 @rule("ops.Var", "ops.Std")
 def spread(layer: KerasLayer, b: Builder) -> Value:
     x = floating(b, layer.tensor(0, "x"))
-    axes, keepdims = _reduced(layer, x)
+    axes, keepdims = reduced(layer, x)
     center = b(ReduceMean(axes=axes, keepdims=True), x)
     variance = b(ReduceMean(axes=axes, keepdims=keepdims), b(SquaredDifference(), x, center))
     return variance if layer.kind == "Var" else b(Sqrt(), variance)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from mmconvert.parsers.keras.source import Record
 
-_CODE = "its Python code is not run; use built-in layers or keras.ops instead, and save again"
-_CUSTOM = (
-    "the file does not hold the code of custom classes; build the model of built-in layers, and save again"
+_CODE = (
+    "its Python code is not run; say what it computes with mmconvert.parsers.keras.register('Lambda'), or use"
+    " built-in layers or keras.ops instead, and save again"
 )
-_MASKS = "leave the masking to the first layer that needs it, or cut the padding off before the model"
-_FUNCTION = "build the model with layers instead of TensorFlow's functions, or with Keras 3, and save again"
+_CUSTOM = (
+    "the file does not hold the code of custom classes; say what it computes with"
+    " mmconvert.parsers.keras.register('{}'), or build the model of built-in layers, and save again"
+)
 _TEXT = "strings are not tensors; do this step outside of the model"
 
 _HINTS = {
     "Lambda": _CODE,
-    "Masking": _MASKS,
     "StringLookup": _TEXT,
     "TextVectorization": _TEXT,
     "Hashing": _TEXT,
-    "TFOpLambda": _FUNCTION,
-    "SlicingOpLambda": _FUNCTION,
 }
 
 
 def hint_for(layer: Record) -> str:
     """Advice on a layer that cannot be converted, empty when there is none."""
-    return _CUSTOM if layer.is_custom else _HINTS.get(layer.kind, "")
+    return _CUSTOM.format(layer.kind) if layer.is_custom else _HINTS.get(layer.kind, "")

@@ -27,6 +27,8 @@ MAX_DEPTH = 32
 """Networks inside networks."""
 
 _ELEMENT_TYPES = {dtype.name: dtype for dtype in dtypes.BY_NAME.values()}
+_UNTRAINABLE = ("InputLayer", "SpatialDropout", "Discretization", "Pipeline")
+_CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}
 _OPERATIONS = ("keras.src.ops.", "keras.src.activations.")
 
 
@@ -89,6 +91,8 @@ class Record:
         calls: its uses.
         network: the layers inside it, when it is a network.
         constants: the weights that are in the graph already, by name.
+        owner: the layer of a network that this one is a part of, as a cell is of an LSTM; None for a layer.
+        parts: the parts that were looked at already, by their place in the weights.
     """
 
     kind: str
@@ -102,6 +106,8 @@ class Record:
     calls: list[Call] = field(default_factory=list)
     network: Network | None = None
     constants: dict[str, Value] = field(default_factory=dict)
+    owner: Record | None = None
+    parts: dict[str, Record] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -114,7 +120,7 @@ class Record:
         if self.module:
             return self.module.startswith(_OPERATIONS)
         # `.h5` files name no modules, but layers note whether they are trainable, but for a few.
-        others = self.kind in NETWORKS or self.kind.startswith(("InputLayer", "SpatialDropout"))
+        others = self.kind in NETWORKS or self.kind.startswith(_UNTRAINABLE)
         return "trainable" not in self.settings and not others
 
     @property
@@ -193,7 +199,7 @@ def network(owner: Record, where: str, depth: int = 0) -> Network:
             raise InvalidModelError(f"two layers are called {found.name!r}", where=where)
         layers[found.name] = found
         if not found.is_operation:
-            found.key = f"{owner.key}layers/{_unique(snake_case(found.kind), counts)}/"
+            found.key = f"{owner.key}layers/{unique(container(found.kind), counts)}/"
         if owner.kind != "Sequential":
             found.calls, found.legacy = _calls(item.get("inbound_nodes"), found.place)
         if found.kind in NETWORKS and not found.is_custom:
@@ -208,7 +214,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _unique(name: str, counts: dict[str, int]) -> str:
+def container(kind: str) -> str:
+    """How the variables of a class are filed: under the name of the class in Keras's own code."""
+    return snake_case(_CLASSES.get(kind, kind))
+
+
+def unique(name: str, counts: dict[str, int]) -> str:
+    """``name``, with its number behind it from the second on."""
     counts[name] = counts.get(name, -1) + 1
     return f"{name}_{counts[name]}" if counts[name] else name
 
@@ -269,11 +281,18 @@ def _shifted(ref: Ref, layers: dict[str, Record], legacy: bool) -> Ref:
 
 
 def _shifted_call(call: Call, layers: dict[str, Record]) -> Call:
-    args = [
-        [_shifted(ref, layers, True) for ref in arg] if isinstance(arg, list) else _shifted(arg, layers, True)
-        for arg in call.args
-    ]
-    return Call(args, call.kwargs)
+    return Call(*(_shifted_argument(part, layers) for part in (call.args, call.kwargs)))
+
+
+def _shifted_argument(item: Any, layers: dict[str, Record]) -> Any:
+    match item:
+        case Ref():
+            return _shifted(item, layers, True)
+        case list():
+            return [_shifted_argument(entry, layers) for entry in item]
+        case dict():
+            return {name: _shifted_argument(entry, layers) for name, entry in item.items()}
+    return item
 
 
 def _ends(item: Any, where: str) -> list[Ref]:
@@ -316,9 +335,33 @@ def _legacy_call(item: Any, where: str) -> Call:
         item = [item]
     if not isinstance(item, list):
         raise InvalidModelError("a call of the layer is not a list", where=where)
-    refs = [_ref(entry, where) for entry in item]
+    args = [_legacy_tensor(entry, where) for entry in item]
     kwargs = item[0][3] if item and len(item[0]) > 3 and isinstance(item[0][3], dict) else {}
-    return Call([refs[0] if len(refs) == 1 else refs], kwargs)
+    named = {name: _legacy_argument(value, where) for name, value in kwargs.items()}
+    return Call([args[0] if len(args) == 1 else args], named)
+
+
+def _legacy_tensor(item: Any, where: str) -> Any:
+    match item:
+        case ["_CONSTANT_VALUE", -1, value, *_]:
+            return value
+    return _ref(item, where)
+
+
+def _legacy_argument(item: Any, where: str) -> Any:
+    """A keyword argument of a call of Keras 2, where a tensor is ``[layer, call, index]``."""
+    match item:
+        case [str(), int(call), int(), *_] if call >= 0:
+            return _ref(item, where)
+        case ["_CONSTANT_VALUE", -1, value, *_]:
+            return value
+        case list():
+            return [_legacy_argument(entry, where) for entry in item]
+        case {"class_name": "__tuple__" | "tuple", "items": list(items)}:
+            return [_legacy_argument(entry, where) for entry in items]
+        case dict():
+            return {name: _legacy_argument(entry, where) for name, entry in item.items()}
+    return item
 
 
 def _call(item: dict[str, Any], where: str) -> Call:

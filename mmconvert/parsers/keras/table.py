@@ -4,19 +4,51 @@ from __future__ import annotations
 
 from mmconvert.parsers.keras import (
     activations,
+    adaptive,
     applications,
+    arranging,
+    attention,
     conv,
     core,
+    einsum,
+    encoding,
     merge,
     norm,
+    numeric,
     operations,
     pool,
+    recurrent,
     reshaping,
     resize,
     shape,
+    spectrogram,
+    tensorflow,
+    wrappers,
 )
 from mmconvert.rules import Rules
 
-_FAMILIES = (activations, applications, conv, core, merge, norm, operations, pool, reshaping, resize, shape)
+_FAMILIES = (
+    activations,
+    adaptive,
+    applications,
+    arranging,
+    attention,
+    conv,
+    core,
+    einsum,
+    encoding,
+    merge,
+    norm,
+    numeric,
+    operations,
+    pool,
+    recurrent,
+    reshaping,
+    resize,
+    shape,
+    spectrogram,
+    tensorflow,
+    wrappers,
+)
 
 RULES: Rules[str] = Rules.merge(*(family.rule for family in _FAMILIES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -21,6 +22,10 @@ class Weights(Protocol):
             InvalidModelError: the file has none, or others.
         """
         ...
+
+
+_LISTED = re.compile(r"(^|/)layers/[^/]+/$")
+"""Where a layer lies among others, and not as an attribute of one, which need not bear its name."""
 
 
 class ArchiveWeights:
@@ -56,13 +61,15 @@ class ArchiveWeights:
 
     def _find(self, layer: Record) -> Group | None:
         # A layer that stands in two models is stored once, where Keras met it first.
-        twins = [twin for twin in self._namesakes.get((layer.kind, layer.name), ()) if _same(twin, layer)]
-        groups = (self._at(key, layer.name) for key in (layer.key, *(twin.key for twin in twins)))
+        whole = layer.owner or layer
+        twins = [twin for twin in self._namesakes.get((whole.kind, whole.name), ()) if _same(twin, whole)]
+        part = layer.key.removeprefix(whole.key)
+        groups = (self._at(f"{key}{part}", layer.name) for key in (whole.key, *(t.key for t in twins)))
         return next((group for group in groups if group is not None), None)
 
     def _at(self, key: str, name: str) -> Group | None:
         group = self._variables(key)
-        if group is None or group.text("name") in (None, name):
+        if group is None or group.text("name") in (None, name) or not _LISTED.search(key):
             return group
         return self._siblings(key).get(name)
 
@@ -71,6 +78,10 @@ class ArchiveWeights:
         if group is None:
             # So named by the Keras of TensorFlow 2.12.
             group = self._root.group(f"{key}vars".replace("layers/", "_layer_checkpoint_dependencies/"))
+        if group is None:
+            # Keras 2 keeps the projections of attention in attributes of its own.
+            head, _, last = key.rstrip("/").rpartition("/")
+            group = self._root.group(f"{head}/_{last}/vars")
         return group
 
     def _siblings(self, key: str) -> dict[str, Group]:
@@ -99,16 +110,17 @@ class LegacyWeights:
     def __init__(self, root: Group) -> None:
         self._root = root
         self._listed: dict[str, list[str]] = {}
+        self._left: dict[str, list[str]] = {}
+        self._given: dict[str, list[Tensor]] = {}
 
     def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
         """See ``Weights.of``."""
-        outermost = layer.trail[0]
-        group = self._root.group(outermost)
-        if group is None:
-            raise InvalidModelError(f"the file has no weights for {layer.place}", where=self._root.where)
-        if outermost not in self._listed:
-            self._listed[outermost] = group.texts("weight_names") or []
-        paths = _own(layer, self._listed[outermost], group.where)
+        group = self._group(layer)
+        if layer.owner is not None:
+            if layer.key not in self._given:
+                self._given[layer.key] = self._next(layer, layer.owner, names, group)
+            return self._given[layer.key]
+        paths = _own(layer, self._paths(group, layer), group.where)
         by_name = {_variable(path): path for path in paths}
         if set(by_name) >= set(names):
             return [group.tensor(by_name[name]) for name in names]
@@ -119,10 +131,49 @@ class LegacyWeights:
             where=group.where,
         )
 
+    def _group(self, layer: Record) -> Group:
+        group = self._root.group(layer.trail[0])
+        if group is None:
+            raise InvalidModelError(f"the file has no weights for {layer.place}", where=self._root.where)
+        return group
+
+    def _paths(self, group: Group, layer: Record) -> list[str]:
+        outermost = layer.trail[0]
+        if outermost not in self._listed:
+            self._listed[outermost] = group.texts("weight_names") or []
+        return self._listed[outermost]
+
+    def _next(self, part: Record, owner: Record, names: Sequence[str], group: Group) -> list[Tensor]:
+        """The variables of a part: the first ones of its owner with these names that no part has yet.
+
+        Files agree on the order of parts, and hardly on their names.
+        """
+        if owner.key not in self._left:
+            self._left[owner.key] = _inside(owner, self._paths(group, owner))
+        left, found = self._left[owner.key], []
+        for name in names:
+            path = next((path for path in left if _variable(path) == name), None)
+            if path is None:
+                raise InvalidModelError(f"the file has no {name} for {part.place}", where=group.where)
+            left.remove(path)
+            found.append(group.tensor(path))
+        return found
+
 
 def _variable(path: str) -> str:
     """``conv/kernel:0`` -> ``kernel``."""
     return path.rpartition("/")[2].partition(":")[0]
+
+
+def _inside(owner: Record, paths: list[str]) -> list[str]:
+    """Those of ``paths`` that lead through ``owner``; where names say nothing, all that are there."""
+    trail = "/".join(owner.trail).split("/")
+    for start in range(len(trail)):
+        names = "/" + "/".join(trail[start:]) + "/"
+        found = [path for path in paths if names in f"/{path}"]
+        if found:
+            return found
+    return paths if len(owner.trail) == 1 else []
 
 
 def _own(layer: Record, paths: list[str], where: str) -> list[str]:

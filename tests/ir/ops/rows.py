@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import settings
 
 from mmconvert import dtypes
-from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op
+from mmconvert.ir.graph import Graph, Value
+from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
 
@@ -49,8 +49,20 @@ def evaluate(op: Op, arrays: Sequence[Array | None]) -> tuple[Array, ...]:
     """The outputs of ``op``; a warning of numpy's is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        found = op.evaluate(*arrays)
+        found = op.execute(_run, *arrays) if isinstance(op, ControlOp) else op.evaluate(*arrays)
     return found if isinstance(found, tuple) else (found,)
+
+
+def _run(graph: Graph, inputs: Sequence[Array | None]) -> list[Array]:
+    """The outputs of a sub-graph."""
+    values: dict[Value, Array | None] = dict(zip(graph.inputs, inputs, strict=True))
+
+    def find(value: Value | None) -> Array | None:
+        return None if value is None else values[value] if value.constant is None else value.constant.numpy()
+
+    for node in graph:
+        values.update(zip(node.outputs, evaluate(node.op, [find(v) for v in node.inputs]), strict=True))
+    return [array for v in graph.outputs if (array := find(v)) is not None]
 
 
 def infer(op: Op, arrays: Sequence[Array | None]) -> tuple[TensorType, ...]:

@@ -52,7 +52,7 @@ def decompose(op: Op, arrays: Sequence[Array | None], constant: Sequence[bool]) 
 def run(node: Node[Op], known: dict[Value, Array]) -> None:
     inputs = [None if v is None else known[v] if v in known else constant(v) for v in node.inputs]
     with np.errstate(all="ignore"):
-        results = node.op.evaluate(*inputs)
+        results = evaluate(node.op, inputs)
     known.update(zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=True))
 
 

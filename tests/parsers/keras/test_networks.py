@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.errors import InvalidModelError
 from mmconvert.interpreter import run
 from mmconvert.ir.ops import Cast
 from mmconvert.parsers.keras import load
@@ -202,12 +202,15 @@ def test_layers_that_lose_the_mask(keras: Any, tmp_path: Path) -> None:
     compare(model, saved(model, tmp_path, ".keras"))
 
 
-def test_a_mask_that_would_change_the_result_is_refused(keras: Any, tmp_path: Path) -> None:
+def test_masks_meet_in_merged_tensors(keras: Any, tmp_path: Path) -> None:
     x = keras.Input((5,), dtype="int32")
     y = keras.layers.Embedding(6, 3, mask_zero=True)(x)
-    model = keras.Model(x, keras.layers.Add()([y, y]))
-    with pytest.raises(UnsupportedError, match="masked inputs"):
-        saved(model, tmp_path, ".keras")
+    z = keras.layers.Embedding(6, 3)(x)
+    merged = [keras.layers.Add()([y, y]), keras.layers.Multiply()([y, z]), keras.layers.Multiply()([y, y])]
+    merged += [keras.layers.Concatenate(axis=axis)([y, z]) for axis in (1, 2)]
+    model = keras.Model(x, [keras.layers.GlobalAveragePooling1D()(value) for value in merged])
+    for suffix in (".keras", ".h5"):
+        compare(model, saved(model, tmp_path, suffix))
 
 
 def test_weights_with_nan_load(keras: Any, tmp_path: Path) -> None:

@@ -84,6 +84,48 @@ ONE: dict[str, Callable[[Any, Any], Any]] = {
     "softmax": lambda ops, x: ops.softmax(x, axis=1) + ops.log_softmax(x),
     "glu": lambda ops, x: ops.glu(x),
     "threshold": lambda ops, x: ops.threshold(x, 0.5, -3.0),
+    "logarithms": lambda ops, x: ops.log2(ops.abs(x) + 1.0) + ops.log10(ops.abs(x) + 1.0),
+    "angles": lambda ops, x: ops.deg2rad(x) + ops.rad2deg(x) + ops.arctan2(x, x + 3.0),
+    "powers": lambda ops, x: ops.exp2(x) + ops.cbrt(x) + ops.erfc(x) if hasattr(ops, "erfc") else ops.exp2(x),
+    "sinc": lambda ops, x: ops.sinc(ops.relu(x)) if hasattr(ops, "sinc") else ops.relu(x),
+    "finite": lambda ops, x: ops.isfinite(x / ops.relu(x)),
+    "nan_to_num": lambda ops, x: ops.nan_to_num(ops.relu(x) / ops.relu(x)),
+    "pairs": lambda ops, x: (
+        ops.hypot(x, x + 1.0) + ops.logaddexp(x, 2.0 * x) + ops.divide_no_nan(x, ops.relu(x))
+    ),
+    "heaviside": lambda ops, x: ops.heaviside(ops.relu(x), ops.ones_like(x) * 0.5),
+    "bits": lambda ops, x: ops.bitwise_and(ops.cast(x * 9.0, "int32"), ops.cast(x, "int32")),
+    "isclose": lambda ops, x: ops.isclose(x, ops.round(x), atol=0.1),
+    "saturate": lambda ops, x: ops.saturate_cast(x * 300.0, "uint8"),
+    "average": lambda ops, x: ops.average(x, axis=1, weights=ops.abs(x) + 1.0),
+    "count": lambda ops, x: ops.count_nonzero(ops.relu(x), axis=2),
+    "moments": lambda ops, x: ops.moments(x, axes=[1, 2], keepdims=True),
+    "norm": lambda ops, x: ops.norm(x, axis=-1) + ops.norm(x, ord=1, axis=-1),
+    "normalize": lambda ops, x: ops.normalize(x, axis=2),
+    "select": lambda ops, x: ops.select([x > 1.0, x > 0.0], [x, -x], 0.5),
+    "ravel": lambda ops, x: ops.ravel(x),
+    "moveaxis": lambda ops, x: ops.moveaxis(x, (1, 2), (-1, 1)),
+    "roll": lambda ops, x: ops.roll(x, (2, -1), (1, 2)),
+    "repeat": lambda ops, x: ops.repeat(x, 3, axis=2),
+    "unstack": lambda ops, x: ops.unstack(x, axis=2),
+    "stacks": lambda ops, x: [ops.hstack([x, x]), ops.vstack([x, -x]), ops.append(x, x, axis=-1)],
+    "likes": lambda ops, x: ops.zeros_like(x) + ops.ones_like(x) * ops.full_like(x, 3.0),
+    "triangles": lambda ops, x: ops.tril(x, 1) + ops.triu(x, -1),
+    "diff": lambda ops, x: ops.diff(x, n=2, axis=1),
+    "take_along": lambda ops, x: ops.take_along_axis(x, ops.argsort(x, axis=1), axis=1),
+    "sorted": lambda ops, x: ops.sort(x, axis=2),
+    "top_k": lambda ops, x: ops.top_k(x, 2),
+    "one_hot": lambda ops, x: ops.one_hot(ops.cast(x, "int32"), 3, axis=1),
+    "einsum": lambda ops, x: ops.einsum("bijc,bkjc->bik", x, x),
+    "outer": lambda ops, x: ops.outer(x[:, 0, 0, 0], x[0, :, 0, 0]),
+    "dots": lambda ops, x: ops.dot(x, ops.transpose(x[0, 0])) + ops.tensordot(x, x[0, 0], [[3], [1]]),
+    "trace": lambda ops, x: ops.trace(x, axis1=2, axis2=3) + ops.sum(ops.diagonal(x, axis1=2, axis2=3), -1),
+    "pools": lambda ops, x: ops.max_pool(x, 2) + ops.average_pool(x, 2, padding="valid"),
+    "conv": lambda ops, x: ops.conv(x, np.ones((2, 2, 4, 3), "float32"), padding="same"),
+    "depthwise": lambda ops, x: ops.depthwise_conv(x, np.ones((2, 2, 4, 2), "float32")),
+    "layer_norm": lambda ops, x: ops.layer_normalization(x, axis=-1) + ops.rms_normalization(x, axis=-1),
+    "grayscale": lambda ops, x: ops.image.rgb_to_grayscale(x[..., :3]),
+    "slice": lambda ops, x: ops.slice(x, (0, 1, 0, 2), (2, 3, 5, 1)),
 }
 
 
@@ -114,7 +156,7 @@ def test_relu_activation_as_an_operation(keras: Any, tmp_path: Path) -> None:
         ("argmax of all", "Argmax: an index into all elements"),
         ("round to decimals", "Round: rounding to decimals"),
         ("take of all", "Take: an index into all elements"),
-        ("sort", "Sort"),
+        ("median", "Median"),
     ],
 )
 def test_operation_is_refused(name: str, says: str, keras: Any, tmp_path: Path) -> None:
@@ -123,7 +165,7 @@ def test_operation_is_refused(name: str, says: str, keras: Any, tmp_path: Path) 
         "argmax of all": lambda: keras.ops.argmax(x),
         "round to decimals": lambda: keras.ops.round(x, 1),
         "take of all": lambda: keras.ops.take(x, np.array([0, 1])),
-        "sort": lambda: keras.ops.sort(x),
+        "median": lambda: keras.ops.median(x),
     }
     model = keras.Model(x, outputs[name]())
     with pytest.raises(UnsupportedError) as caught:

@@ -1,0 +1,245 @@
+"""Layers that `model.quantize()` made: int8 and int4 weights, int8 activations, float8.
+
+The numbers of the file are kept: int8 weights stay int8 constants, and what the layer rounds at every call
+it rounds here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.ir.builder import Builder
+from mmconvert.ir.graph import Value
+from mmconvert.ir.ops import (
+    Abs,
+    Add,
+    Cast,
+    Clip,
+    Div,
+    Einsum,
+    Gather,
+    MatMul,
+    Mul,
+    ReduceMax,
+    Round,
+    Squeeze,
+    Transpose,
+    Unsqueeze,
+)
+from mmconvert.parsers.keras.activations import activate
+from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.tensors import Array, Tensor
+
+EPSILON = 1e-7
+FLOAT8 = ml_dtypes.float8_e4m3fn
+
+
+def quantized_dense(layer: KerasLayer, b: Builder, mode: str) -> Value:
+    """Dense in one of the modes."""
+    x, units = layer.input(), layer.integer("units")
+    _ignored(layer)
+    features = layer.extent(x, -1)
+    tensors = _variables(layer, mode, "kernel")
+    if mode == "float8":
+        kernel = _float8_kernel(layer, tensors)
+        y = b(MatMul(), _float8(b, x, tensors["inputs_scale"]), layer.weight("kernel", kernel))
+    else:
+        rounded, scale = _rounded(layer, b, x, (x.type.rank - 1,))
+        if mode == "int8":
+            _require(layer, tensors["kernel"], (features, units))
+            y = b(MatMul(), rounded, _integers(layer, b, tensors["kernel"]))
+            y = b(Div(), y, layer.weight("kernel_scale", tensors["kernel_scale"]))
+        else:
+            y = b(
+                MatMul(),
+                rounded,
+                layer.weight("kernel", _int4(tensors, "kernel", (features, units), rows=True)),
+            )
+        y = y if scale is None else b(Div(), y, scale)
+    return activate(layer, _biased(layer, b, y, tensors, bf16=mode == "float8"))
+
+
+def quantized_einsum(layer: KerasLayer, b: Builder, mode: str, equation: str) -> Value:
+    """EinsumDense in one of the modes; what is summed over shares a scale."""
+    x = layer.input()
+    _ignored(layer)
+    left, right = equation.partition("->")[0].split(",")
+    output = equation.partition("->")[2]
+    if mode == "int4" or "." in equation:
+        raise layer.refuse(f"{mode} with the equation {equation!r}", "save the model before it is quantized")
+    tensors = _variables(layer, mode, "kernel")
+    if mode == "float8":
+        kernel = _float8_kernel(layer, tensors)
+        y = b(
+            Einsum(equation=equation), _float8(b, x, tensors["inputs_scale"]), layer.weight("kernel", kernel)
+        )
+    else:
+        summed = tuple(i for i, letter in enumerate(left) if letter in right and letter not in output)
+        rounded, scale = _rounded(layer, b, x, summed)
+        y = b(Einsum(equation=f"{left},{right}->{output}"), rounded, _integers(layer, b, tensors["kernel"]))
+        y = b(Div(), y, layer.weight("kernel_scale", tensors["kernel_scale"]))
+        if scale is not None:
+            y = b(
+                Div(),
+                y,
+                _spread(b, scale, [left[i] for i in range(len(left)) if i not in summed], summed, output),
+            )
+    return activate(layer, _biased(layer, b, y, tensors, bf16=mode == "float8"))
+
+
+def quantized_rows(
+    layer: KerasLayer, b: Builder, mode: str, indices: Value, rows: int, columns: int
+) -> Value:
+    """Rows of a quantized Embedding."""
+    tensors = _variables(layer, mode, "embeddings")
+    if mode == "int8":
+        table, scale = tensors["embeddings"], tensors["embeddings_scale"]
+        _require(layer, table, (rows, columns))
+        found = b(
+            Cast(to=layer.dtype), b(Gather(axis=0), layer.weight("embeddings", table, dtypes.I8), indices)
+        )
+        divisor = b(Gather(axis=0), layer.weight("embeddings_scale", scale.reshape((rows, 1))), indices)
+        return b(Div(), found, divisor)
+    weights = _int4(tensors, "embeddings", (rows, columns), rows=False)
+    return b(Gather(axis=0), layer.weight("embeddings", weights), indices)
+
+
+def quantized_reverse(layer: KerasLayer, b: Builder, mode: str, x: Value, rows: int, columns: int) -> Value:
+    """The products of ``x`` with all rows of a quantized table."""
+    tensors = _variables(layer, mode, "embeddings")
+    rounded, scale = _rounded(layer, b, x, (x.type.rank - 1,))
+    if mode == "int8":
+        turned = b(Transpose(perm=(1, 0)), _integers(layer, b, tensors["embeddings"], "embeddings"))
+        y = b(Div(), b(MatMul(), rounded, turned), layer.weight("scale", tensors["embeddings_scale"]))
+    else:
+        table = _int4(tensors, "embeddings", (rows, columns), rows=False)
+        y = b(MatMul(), rounded, layer.weight("reverse", table.transpose((1, 0))))
+    return y if scale is None else b(Div(), y, scale)
+
+
+# --- weights -------------------------------------------------------------------------------------------
+
+
+def _variables(layer: KerasLayer, mode: str, name: str) -> dict[str, Tensor]:
+    """The variables of a layer by name, in the order in which each mode has them."""
+    bias = ["bias"] if name == "kernel" and _has_bias(layer) else []
+    names = {
+        "int8": [name, *bias, f"{name}_scale"],
+        "int4": [name, *bias, f"{name}_scale", f"{name}_zero", "g_idx"],
+        "float8": [
+            name,
+            *bias,
+            *(
+                f"{kind}_{part}"
+                for kind in ("inputs", "kernel", "outputs_grad")
+                for part in ("scale", "amax_history")
+            ),
+        ],
+    }[mode]
+    return dict(zip(names, layer.variables(dict.fromkeys(names)), strict=True))
+
+
+def _has_bias(layer: KerasLayer) -> bool:
+    if layer.kind == "EinsumDense":
+        return layer.setting("bias_axes", None) is not None
+    return layer.flag("use_bias", True)
+
+
+def _integers(layer: KerasLayer, b: Builder, tensor: Tensor, name: str = "kernel") -> Value:
+    return b(Cast(to=layer.dtype), layer.weight(name, tensor, dtypes.I8))
+
+
+def _int4(tensors: dict[str, Tensor], name: str, shape: tuple[int, int], *, rows: bool) -> Tensor:
+    """``(q - zero) * scale`` of the group that each row (or column) belongs to; two numbers lie in a byte."""
+    packed, scale, zero, groups = (tensors[key] for key in (name, f"{name}_scale", f"{name}_zero", "g_idx"))
+
+    def unpack(data: Array) -> Array:
+        low, high = data.astype(np.int8) << 4 >> 4, data.astype(np.int8) >> 4
+        both = np.stack([low, high], axis=-1).reshape(data.shape[0], -1)[:, : shape[1]]
+        index, axis = groups.numpy().astype(np.int64), 0 if rows else 1
+        factors = np.take(scale.numpy(), index, axis=axis)
+        zeros = np.take(zero.numpy(), index, axis=axis).astype(np.float32)
+        return np.asarray((both.astype(np.float32) - zeros) * factors, np.float32)
+
+    return packed.map(unpack, dtype=dtypes.F32, shape=shape)
+
+
+def _float8_kernel(layer: KerasLayer, tensors: dict[str, Tensor]) -> Tensor:
+    scale = np.float32(tensors["kernel_scale"].numpy())
+
+    def rounded(kernel: Array) -> Array:
+        limit = np.float32(ml_dtypes.finfo(FLOAT8).max)  # type: ignore[no-untyped-call]
+        return np.clip(kernel / scale, -limit, limit).astype(FLOAT8).astype(np.float32) * scale
+
+    return tensors["kernel"].map(rounded)
+
+
+def _float8(b: Builder, x: Value, scale: Tensor) -> Value:
+    """``x`` as float8 has it."""
+    factor = float(scale.numpy())
+    limit = float(ml_dtypes.finfo(FLOAT8).max)  # type: ignore[no-untyped-call]
+    small = b(Cast(to=np.dtype(FLOAT8)), b(Clip(low=-limit, high=limit), b(Div(), x, factor)))
+    return b(Mul(), b(Cast(to=x.type.dtype), small), factor)
+
+
+# --- activations ---------------------------------------------------------------------------------------
+
+
+def _rounded(layer: KerasLayer, b: Builder, x: Value, axes: tuple[int, ...]) -> tuple[Value, Value | None]:
+    """``x`` times a scale, in whole numbers up to 127; and the scale, from the largest along ``axes``."""
+    limits = _limits(layer)
+    if limits is None:
+        return x, None
+    low, high, epsilon = limits
+    largest = b(ReduceMax(axes=axes, keepdims=True), b(Abs(), x))
+    scale = b(Div(), high, b(Add(), largest, epsilon))
+    return b(Clip(low=low, high=high), b(Round(), b(Mul(), x, scale))), scale
+
+
+def _limits(layer: KerasLayer) -> tuple[float, float, float] | None:
+    """Least and largest number of the activations' quantizer and its epsilon; None when there is none."""
+    item: Any = layer.setting("quantization_config", None)
+    if item is None:
+        return (-127.0, 127.0, EPSILON) if layer.quantization == "int8" else None
+    quantizer = item.get("config", {}).get("activation_quantizer") if isinstance(item, dict) else None
+    if quantizer is None:
+        return None
+    config = quantizer.get("config") if isinstance(quantizer, dict) else None
+    if not isinstance(config, dict) or quantizer.get("class_name") != "AbsMaxQuantizer":
+        raise layer.refuse("a quantizer of activations that is not AbsMaxQuantizer")
+    low, high = config.get("value_range", (-127, 127))
+    return float(low), float(high), float(config.get("epsilon", EPSILON))
+
+
+def _spread(b: Builder, scale: Value, letters: Sequence[str], summed: tuple[int, ...], output: str) -> Value:
+    """The scale of the inputs in the places of the output's axes; 1 along those of the kernel."""
+    flat = b(Squeeze(axes=summed), scale)
+    kept = [letter for letter in output if letter in letters]
+    flat = b(Transpose(perm=tuple(list(letters).index(letter) for letter in kept)), flat)
+    new = tuple(i for i, letter in enumerate(output) if letter not in letters)
+    return b(Unsqueeze(axes=new), flat) if new else flat
+
+
+def _biased(layer: KerasLayer, b: Builder, y: Value, tensors: dict[str, Tensor], *, bf16: bool) -> Value:
+    if "bias" not in tensors:
+        return y
+    bias = tensors["bias"]
+    if bf16 and layer.dtype == dtypes.F32:
+        bias = bias.cast(dtypes.BF16).cast(dtypes.F32)
+    return b(Add(), y, layer.weight("bias", bias))
+
+
+def _require(layer: KerasLayer, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tensor.shape != shape:
+        raise layer.invalid(
+            f"a weight has shape {list(tensor.shape)} in the file, and should have {list(shape)}"
+        )
+
+
+def _ignored(layer: KerasLayer) -> None:
+    layer.ignore("lora_rank", "lora_alpha", "quantization_config", "gptq_unpacked_column_size", "use_bias")

@@ -57,9 +57,6 @@ def max_pool_indices(node: Node[ops.MaxPoolIndices], out: Writer) -> None:
 
 @rule(ops.AveragePool)
 def average_pool(node: Node[ops.AveragePool], out: Writer) -> None:
-    dilated = max(node.op.dilations) > 1
-    out.require(out.opset >= 19 or not dilated, "ONNX has dilations here since opset 19")
-    dilations = node.op.dilations if dilated else None
     source: Operand = node.operand(0)
     placement, count = _place(node, out), node.op.count_include_pad
     if count and placement.pads is not None and placement.overhang is not None:
@@ -67,19 +64,16 @@ def average_pool(node: Node[ops.AveragePool], out: Writer) -> None:
         source = out("Pad", source, out.ints(windows.flat(((0, 0), (0, 0), *placement.pads))))
         placement, count = Placement(placement.overhang), False
     attributes = _attributes(node, out, placement)
+    dilations = node.op.dilations
     out("AveragePool", source, into=node, dilations=dilations, count_include_pad=count, **attributes)
 
 
 @rule(ops.LpPool)
 def lp_pool(node: Node[ops.LpPool], out: Writer) -> None:
     placement = _place(node, out)
-    if out.opset >= 18:
-        attributes = _attributes(node, out, placement) | {"dilations": node.op.dilations}
-    else:
-        out.require(max(node.op.dilations) == 1, "ONNX has dilations here since opset 18")
-        out.require(not placement.ceil, "ONNX rounds up here since opset 18")
-        attributes = _attributes(node, out, placement)
-    out("LpPool", node.operand(0), into=node, p=node.op.p, **attributes)
+    out.require(out.opset >= 18 or not placement.ceil, "ONNX rounds up here since opset 18")
+    attributes = _attributes(node, out, placement)
+    out("LpPool", node.operand(0), into=node, p=node.op.p, dilations=node.op.dilations, **attributes)
 
 
 def _place(node: AnyPool, out: Writer) -> Placement:

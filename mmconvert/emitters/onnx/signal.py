@@ -20,10 +20,7 @@ def dft(node: Node[ops.DFT], out: Writer) -> None:
     out.require(not (op.onesided and op.inverse), "runtimes have no inverse of one side")
     length = None if op.length == x.type.shape[op.axis] else scalar(out, op.length)
     inverse, onesided = int(op.inverse), int(op.onesided)
-    if out.opset < 20:
-        out("DFT", x, length, into=node, axis=op.axis, inverse=inverse, onesided=onesided)
-    else:
-        out("DFT", x, length, out.integer(op.axis), into=node, inverse=inverse, onesided=onesided)
+    out("DFT", x, length, out.integer(op.axis), into=node, inverse=inverse, onesided=onesided)
 
 
 @rule(ops.Unique)

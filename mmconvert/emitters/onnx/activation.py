@@ -64,7 +64,15 @@ def softplus(node: Node[ops.Softplus], out: Writer) -> None:
 
 @rule(ops.Softmax, ops.LogSoftmax, ops.Hardmax)
 def along_axis(node: Node[ops.Softmax] | Node[ops.LogSoftmax] | Node[ops.Hardmax], out: Writer) -> None:
-    out(node.op.name, *node.inputs, into=node, axis=node.op.axis)
+    op, shape = node.op, node.output.type.shape
+    if out.opset >= 13 or all(extent == 1 for extent in shape[op.axis + 1 :]):
+        out(op.name, *node.inputs, into=node, axis=op.axis)
+        return
+    # Before, all axes from this one on were one: it has to be the last.
+    last = len(shape) - 1
+    perm = [last if a == op.axis else op.axis if a == last else a for a in range(len(shape))]
+    lines = out(op.name, out("Transpose", node.operand(0), perm=perm), axis=last)
+    out("Transpose", lines, into=node, perm=perm)
 
 
 @rule(ops.Clip)

@@ -8,7 +8,7 @@ from mmconvert import dtypes
 from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
-from mmconvert.ir.graph import Node
+from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.rules import Rules
 
@@ -39,9 +39,8 @@ _SAME_UNARY = (
     ops.Erf,
     ops.Identity,
 )
-_SAME_BINARY = (ops.Add, ops.Sub, ops.Mul, ops.Div, ops.Pow, ops.Min, ops.Max)
+_SAME_BINARY = (ops.Add, ops.Sub, ops.Mul, ops.Div)
 _SAME_LOGIC = (
-    ops.Equal,
     ops.Less,
     ops.Greater,
     ops.And,
@@ -49,6 +48,10 @@ _SAME_LOGIC = (
     ops.Xor,
     ops.Not,
 )
+
+
+_FACTORS = 8
+"""The highest power that is written as a product."""
 
 
 @rule(*_SAME_UNARY, *_SAME_BINARY, *_SAME_LOGIC)
@@ -111,9 +114,58 @@ def is_inf(node: Node[ops.IsInf], out: Writer) -> None:
     )
 
 
+@rule(ops.Equal)
+def equal(node: Node[ops.Equal], out: Writer) -> None:
+    a, b = node.operand(0), node.operand(1)
+    if not _differs_by_order(a, out):
+        out("Equal", a, b, into=node)
+    else:
+        out("Not", _different(out, a, b), into=node)
+
+
 @rule(ops.NotEqual)
 def not_equal(node: Node[ops.NotEqual], out: Writer) -> None:
-    out("Not", out("Equal", *node.inputs), into=node)
+    a, b = node.operand(0), node.operand(1)
+    if not _differs_by_order(a, out):
+        out("Not", out("Equal", a, b), into=node)
+    else:
+        _different(out, a, b, into=node)
+
+
+def _differs_by_order(a: Value, out: Writer) -> bool:
+    """True where ONNX has no equality of this type: one of floats came with opset 11."""
+    return out.opset < 11 and dtypes.is_float(a.type.dtype)
+
+
+def _different(out: Writer, a: Value, b: Value, into: Node[ops.NotEqual] | None = None) -> str:
+    """Where one is above the other, or where there is no order since one is NaN."""
+    apart = out("Or", out("Less", a, b), out("Greater", a, b))
+    return out("Or", apart, out("IsNaN", out("Add", a, b)), into=into)
+
+
+@rule(ops.Max, ops.Min)
+def extremum(node: Node[ops.Max] | Node[ops.Min], out: Writer) -> None:
+    a, b = node.operand(0), node.operand(1)
+    if out.opset < 12 and a.type.dtype in (dtypes.I64, dtypes.U64):
+        # No other type holds all of these numbers.
+        out("Where", out("Greater" if isinstance(node.op, ops.Max) else "Less", a, b), a, b, into=node)
+    else:
+        out(node.op.name, a, b, into=node)
+
+
+@rule(ops.Pow)
+def power(node: Node[ops.Pow], out: Writer) -> None:
+    a, exponent = node.operand(0), node.operand(1).constant
+    if out.opset >= 12 or not dtypes.is_integer(a.type.dtype):
+        out("Pow", *node.inputs, into=node)
+        return
+    count = int(exponent.numpy().item()) if exponent is not None and exponent.size == 1 else 0
+    out.require(1 <= count <= _FACTORS, "ONNX has powers of integers since opset 12")
+    product: Operand = a
+    for left in range(count - 1, 0, -1):
+        product = out("Mul", product, a, into=node if left == 1 else None)
+    if count == 1:
+        out("Identity", a, into=node)
 
 
 @rule(ops.Mod)

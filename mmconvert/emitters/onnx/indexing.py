@@ -39,10 +39,9 @@ def gather_nd(node: Node[ops.GatherND], out: Writer) -> None:
 @rule(ops.ScatterElements)
 def scatter_elements(node: Node[ops.ScatterElements], out: Writer) -> None:
     x, indices, updates = (node.operand(i) for i in range(3))
-    reduction = _reduction(node, out)
-    out(
-        "ScatterElements", x, _index(out, indices), updates, into=node, axis=node.op.axis, reduction=reduction
-    )
+    kind = "ScatterElements" if out.opset >= 11 else "Scatter"
+    axis, reduction = node.op.axis, _reduction(node, out)
+    out(kind, x, _index(out, indices), updates, into=node, axis=axis, reduction=reduction)
 
 
 @rule(ops.ScatterND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,45 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
 
 
 @rule(ops.Resize)
+def upsample(node: Node[ops.Resize], out: Writer) -> None:
+    # Before opset 11 all positions were i / scale, rounded downwards where nothing shrank.
+    op, x = node.op, node.operand(0)
+    scales = _scales(x.type.shape, replace(op, scales=op.scales or _ratios(x.type.shape, op)))
+    plain = scales is not None and all(
+        _is_plain(op, i, x.type.shape[axis], scales[axis]) for i, axis in enumerate(op.axes)
+    )
+    pictures = op.mode == "nearest" or (x.type.rank == 4 and set(op.axes) <= {2, 3})
+    out.require(
+        plain and pictures and op.mode != "cubic" and not op.antialias,
+        "ONNX resizes with other than the simplest coordinates since opset 11",
+    )
+    kind = "Resize" if out.opset >= 10 else "Upsample"
+    out(kind, x, out.constant(scales, dtypes.F32, "scales"), into=node, mode=op.mode)
+
+
+def _ratios(have: Shape, op: ops.Resize) -> tuple[float, ...]:
+    """The whole numbers by which the axes grow, none when one of them does not grow by any."""
+    found = [
+        next((k for k in range(1, 17) if have[axis] * k == size), 0)
+        for axis, size in zip(op.axes, op.sizes, strict=True)
+    ]
+    return tuple(map(float, found)) if all(found) else ()
+
+
+def _is_plain(op: ops.Resize, index: int, extent: Extent, scale: np.float32) -> bool:
+    """True when an axis is sampled at ``i / scale``, rounded downwards: a ramp comes out the same."""
+    count = extent if isinstance(extent, int) else 8
+    size = op.sizes[index] if isinstance(extent, int) else int(count * scale)
+    if not isinstance(size, int) or size < count or op.roi:
+        return False
+    scales = (op.scales[index],) if op.scales else ()
+    line = replace(op, axes=(0,), sizes=(size,), scales=scales)
+    plain = replace(line, scales=(float(scale),), coordinates="asymmetric", nearest="floor", exclude_outside=False)
+    ramp = np.arange(count, dtype=np.float64)
+    return np.allclose(line.evaluate(ramp), plain.evaluate(ramp), rtol=1e-6)
+
+
+@rule(ops.Resize, since=11)
 def resize(node: Node[ops.Resize], out: Writer) -> None:
     op, x = node.op, node.operand(0)
     attributes = {"mode": op.mode, **_coordinates(node, out)}
@@ -57,6 +97,9 @@ def resize(node: Node[ops.Resize], out: Writer) -> None:
         )
         sizes = extents(out, node.output.type.shape)
     factors = None if scales is None else out.constant(scales, dtypes.F32, "scales")
+    if out.opset < 13:  # both had to be there
+        nothing = out.constant([], dtypes.F32, "nothing")
+        roi, factors = roi or nothing, factors or nothing
     out("Resize", x, roi, factors, sizes, into=node, **attributes)
 
 

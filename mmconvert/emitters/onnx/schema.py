@@ -139,11 +139,10 @@ def signature(kind: str, opset: int) -> tuple[list[Parameter], list[Parameter]] 
 
 
 @cache
-def attributes(kind: str, opset: int) -> dict[str, bool] | None:
-    """The attributes of an operator, and whether each is a list; None when the opset lacks the operator."""
+def attributes(kind: str, opset: int) -> dict[str, str] | None:
+    """The attributes of an operator with their types (``INTS``); None when the opset lacks the operator."""
     found = _schema(kind, opset)
-    lists = (defs.OpSchema.AttrType.INTS, defs.OpSchema.AttrType.FLOATS)
-    return None if found is None else {name: a.type in lists for name, a in found.attributes.items()}
+    return None if found is None else {name: a.type.name for name, a in found.attributes.items()}
 
 
 def results(node: NodeProto, types: Mapping[str, DType], opset: int) -> list[DType | None]:

@@ -41,11 +41,18 @@ _NEUTRAL: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("DepthToSpace", "mode"): lambda mode: mode == "DCR",
     ("GatherND", "batch_dims"): lambda count: count == 0,
     ("TopK", "largest"): bool,
-    ("TopK", "sorted"): bool,
+    ("TopK", "sorted"): lambda _: True,
 }
 """Attributes that came after their operator, and the values that mean the same as their absence."""
 
-_BY_ORDER = {"Clip", "Equal", "Max", "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "TopK"}
+_CONVERT: dict[str, Callable[[Array], Any]] = {
+    "FLOAT": lambda numbers: float(numbers.item()),
+    "INT": lambda numbers: int(numbers.item()),
+    "INTS": lambda numbers: numbers.reshape(-1).tolist(),
+}
+"""Numbers as an attribute of some type."""
+
+_BY_ORDER = {"Equal", "Max", "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "TopK"}
 """Operators that move or order numbers: any type that holds the numbers serves."""
 
 _MODULAR = {"Add", "CumSum", "MatMul", "Mul", "ReduceSum", "Sub"}
@@ -86,7 +93,7 @@ def with_attributes(
             numbers = constant(names[place])
             if numbers is None:
                 raise UnsupportedError(f"ONNX has a computed operand {attribute} of {kind} since opset {since}")
-            given[attribute] = numbers.tolist() if known[attribute] else numbers.item()
+            given[attribute] = _CONVERT[known[attribute]](numbers)
     rest = [name for place, name in enumerate(names) if place not in places]
     return rest, given
 

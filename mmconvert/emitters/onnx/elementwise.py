@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.dtypes import DType
 from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
@@ -23,7 +24,6 @@ _SAME_UNARY = (
     ops.Reciprocal,
     ops.Floor,
     ops.Ceil,
-    ops.Round,
     ops.Sign,
     ops.Sin,
     ops.Cos,
@@ -67,6 +67,23 @@ def less_or_equal(node: Node[ops.LessEqual], out: Writer) -> None:
 @rule(ops.GreaterEqual)
 def greater_or_equal(node: Node[ops.GreaterEqual], out: Writer) -> None:
     out("GreaterOrEqual", *node.inputs, into=node)
+
+
+@rule(ops.Round)
+def round_(node: Node[ops.Round], out: Writer) -> None:
+    x, dtype = node.operand(0), node.output.type.dtype
+    if out.opset >= 11:
+        out("Round", x, into=node)
+        return
+    # Of the distance from zero: up from above a half, and from a half where that is the even number.
+    one, half = out.constant(1, dtype, "one"), out.constant(0.5, dtype, "half")
+    size = out("Abs", x)
+    below = out("Floor", size)
+    rest, pair = out("Sub", size, below), out("Mul", below, half)
+    is_odd = out("Greater", pair, out("Floor", pair))
+    beyond = out("Or", out("Greater", rest, half), out("And", is_odd, out("Not", out("Less", rest, half))))
+    rounded = out("Where", beyond, out("Add", below, one), below)
+    out("Mul", rounded, out("Sign", x), into=node)
 
 
 @rule(ops.BitwiseNot, ops.BitwiseAnd, ops.BitwiseOr, ops.BitwiseXor, since=18)
@@ -189,20 +206,39 @@ def fmod(node: Node[ops.Fmod], out: Writer) -> None:
 
 @rule(ops.BitShift)
 def bit_shift(node: Node[ops.BitShift], out: Writer) -> None:
-    dtype, direction = node.output.type.dtype, "LEFT" if node.op.left else "RIGHT"
+    op, dtype = node.op, node.output.type.dtype
     if dtypes.name(dtype).startswith("u"):
-        out("BitShift", *node.inputs, into=node, direction=direction)
+        _shift(out, *node.inputs, op, dtype, into=node)
         return
     # ONNX shifts unsigned numbers only. To the right, a negative one is shifted with its bits inverted, so
     # that ones come in from the left.
     a, b = node.operand(0), node.operand(1)
-    wide = element_type(dtypes.U64 if dtype == dtypes.I64 else dtypes.U32)
+    wide = dtypes.U64 if dtype == dtypes.I64 else dtypes.U32
     ones, is_negative = out.constant(-1, dtype, "all_bits"), None
     source: Operand = a
     if not node.op.left:
         is_negative = out("Less", a, out.constant(0, dtype, "zero"))
         source = out("Where", is_negative, out("Sub", ones, a), a)
-    bits = out("BitShift", out("Cast", source, to=wide), out("Cast", b, to=wide), direction=direction)
+    bits = _shift(out, *(out("Cast", v, to=element_type(wide)) for v in (source, b)), op, wide)
     shifted = out("Cast", bits, into=node if is_negative is None else None, to=element_type(dtype))
     if is_negative is not None:
         out("Where", is_negative, out("Sub", ones, shifted), shifted, into=node)
+
+
+def _shift(
+    out: Writer,
+    a: Operand,
+    b: Operand,
+    op: ops.BitShift,
+    dtype: DType,
+    into: Node[ops.BitShift] | None = None,
+) -> str:
+    """``a`` shifted, both unsigned; before opset 11 it is multiplied with a power of two, or divided by one."""
+    if out.opset >= 11:
+        return out("BitShift", a, b, into=into, direction="LEFT" if op.left else "RIGHT")
+    out.require(op.left or dtype != dtypes.U64, "ONNX shifts u64 to the right since opset 11")
+    signed = element_type(dtypes.I64)
+    powers = out.constant(np.left_shift(np.int64(1), np.arange(64)), dtypes.I64, "powers")
+    power = out("Gather", powers, out("Cast", b, to=signed), axis=0)
+    shifted = out("Mul" if op.left else "Div", out("Cast", a, to=signed), power)
+    return out("Cast", shifted, into=into, to=element_type(dtype))

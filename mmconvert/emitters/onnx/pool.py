@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from mmconvert.emitters.onnx import windows
+from mmconvert.emitters.onnx import schema, windows
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import dims, geometry, ops
 from mmconvert.ir.geometry import Explicit, Pads
@@ -70,9 +70,7 @@ def average_pool(node: Node[ops.AveragePool], out: Writer) -> None:
 
 @rule(ops.LpPool)
 def lp_pool(node: Node[ops.LpPool], out: Writer) -> None:
-    placement = _place(node, out)
-    out.require(out.opset >= 18 or not placement.ceil, "ONNX rounds up here since opset 18")
-    attributes = _attributes(node, out, placement)
+    attributes = _attributes(node, out, _place(node, out))
     out("LpPool", node.operand(0), into=node, p=node.op.p, dilations=node.op.dilations, **attributes)
 
 
@@ -85,9 +83,9 @@ def _place(node: AnyPool, out: Writer) -> Placement:
         return Placement(pads)
     if pads is None or not all(isinstance(e, int) for e in extents):
         return Placement(pads, ceil=True)
-    return _round_up(
-        node, dims.numbers(extents), covered, pads, native=out.opset >= 18 or not isinstance(op, ops.LpPool)
-    )
+    kind = "MaxPool" if isinstance(op, ops.MaxPoolIndices) else op.name
+    native = "ceil_mode" in (schema.attributes(kind, out.opset) or ())
+    return _round_up(node, dims.numbers(extents), covered, pads, native=native)
 
 
 def _round_up(

@@ -69,7 +69,9 @@ def _is_plain(op: ops.Resize, index: int, extent: Extent, scale: np.float32) -> 
         return False
     scales = (op.scales[index],) if op.scales else ()
     line = replace(op, axes=(0,), sizes=(size,), scales=scales)
-    plain = replace(line, scales=(float(scale),), coordinates="asymmetric", nearest="floor", exclude_outside=False)
+    plain = replace(
+        line, scales=(float(scale),), coordinates="asymmetric", nearest="floor", exclude_outside=False
+    )
     ramp = np.arange(count, dtype=np.float64)
     return np.allclose(line.evaluate(ramp), plain.evaluate(ramp), rtol=1e-6)
 

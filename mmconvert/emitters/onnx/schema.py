@@ -134,7 +134,9 @@ def signature(kind: str, opset: int) -> tuple[list[Parameter], list[Parameter]] 
     found = _schema(kind, opset)
     if found is None:
         return None
-    operands, results = ([Parameter(frozenset(p.types), p.type_str) for p in side] for side in (found.inputs, found.outputs))
+    operands, results = (
+        [Parameter(frozenset(p.types), p.type_str) for p in side] for side in (found.inputs, found.outputs)
+    )
     return operands, results
 
 
@@ -155,7 +157,9 @@ def results(node: NodeProto, types: Mapping[str, DType], opset: int) -> list[DTy
         return [_BY_TYPE[f"tensor({TensorProto.DataType.Name(to).lower()})"]]
     operands, made = found
     bound = {
-        operands[min(i, len(operands) - 1)].variable: types[name] for i, name in enumerate(node.input) if name in types
+        operands[min(i, len(operands) - 1)].variable: types[name]
+        for i, name in enumerate(node.input)
+        if name in types
     }
     parameters = [made[min(i, len(made) - 1)] for i in range(len(node.output))]
     return [bound.get(p.variable, _BY_TYPE.get(p.variable)) for p in parameters]

@@ -165,7 +165,9 @@ def range_(node: Node[ops.Range], out: Writer) -> None:
     dtype = node.output.type.dtype
     start, limit, delta = node.inputs
     # The size says how many there are only where it is a number: else it may stand for this very result.
-    steps = out("Div", *(out("Cast", v, to=element_type(dtypes.F64)) for v in (out("Sub", limit, start), delta)))
+    steps = out(
+        "Div", *(out("Cast", v, to=element_type(dtypes.F64)) for v in (out("Sub", limit, start), delta))
+    )
     count = out("Cast", out("Ceil", steps), to=element_type(dtypes.I64))
     length = out("Where", out("Less", count, out.integer(0)), out.integer(0), count)
     size = node.op.size

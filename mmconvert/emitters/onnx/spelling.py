@@ -92,7 +92,9 @@ def with_attributes(
         if place < len(names) and names[place]:
             numbers = constant(names[place])
             if numbers is None:
-                raise UnsupportedError(f"ONNX has a computed operand {attribute} of {kind} since opset {since}")
+                raise UnsupportedError(
+                    f"ONNX has a computed operand {attribute} of {kind} since opset {since}"
+                )
             given[attribute] = _CONVERT[known[attribute]](numbers)
     rest = [name for place, name in enumerate(names) if place not in places]
     return rest, given

@@ -312,7 +312,9 @@ class Writer:
         )
         cast = {"to": schema.element_type(wide)}
         inner = [self("Cast", n, **cast) if n and of else n for n, of in zip(names, operands, strict=True)]
-        outer = [self._values.take(f"{base}/{kind}") if of else n for n, of in zip(made, results, strict=True)]
+        outer = [
+            self._values.take(f"{base}/{kind}") if of else n for n, of in zip(made, results, strict=True)
+        ]
         self._add(kind, inner, outer, attributes, f"{base}/{kind}")
         back = {"to": schema.element_type(self._types[names[0]])}
         for source, name in zip(outer, made, strict=True):

@@ -78,5 +78,8 @@ def along_axis(node: Node[ops.Softmax] | Node[ops.LogSoftmax] | Node[ops.Hardmax
 @rule(ops.Clip)
 def clip(node: Node[ops.Clip], out: Writer) -> None:
     dtype = node.output.type.dtype
-    bounds = [None if b is None else out.constant(b, dtype, "bound") for b in node.op.bounds(dtype)]
+    low, high = node.op.bounds(dtype)
+    ordered = low is None or high is None or low <= high
+    out.require(out.opset >= 11 or ordered, "runtimes refuse bounds in the wrong order before opset 11")
+    bounds = [None if b is None else out.constant(b, dtype, "bound") for b in (low, high)]
     out("Clip" if any(bounds) else "Identity", node.operand(0), *bounds, into=node)

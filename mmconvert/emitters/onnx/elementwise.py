@@ -150,24 +150,31 @@ def not_equal(node: Node[ops.NotEqual], out: Writer) -> None:
 
 
 def _differs_by_order(a: Value, out: Writer) -> bool:
-    """True where ONNX has no equality of this type: one of floats came with opset 11."""
-    return out.opset < 11 and dtypes.is_float(a.type.dtype)
+    """True where neither ONNX nor a type that holds these numbers has equality: it came with opset 11."""
+    return out.opset < 11 and (dtypes.is_float(a.type.dtype) or a.type.dtype == dtypes.U64)
 
 
 def _different(out: Writer, a: Value, b: Value, into: Node[ops.NotEqual] | None = None) -> str:
     """Where one is above the other, or where there is no order since one is NaN."""
-    apart = out("Or", out("Less", a, b), out("Greater", a, b))
-    return out("Or", apart, out("IsNaN", out("Add", a, b)), into=into)
+    below, above = out("Less", a, b), out("Greater", a, b)
+    if not dtypes.is_float(a.type.dtype):
+        return out("Or", below, above, into=into)
+    return out("Or", out("Or", below, above), out("IsNaN", out("Add", a, b)), into=into)
 
 
 @rule(ops.Max, ops.Min)
 def extremum(node: Node[ops.Max] | Node[ops.Min], out: Writer) -> None:
     a, b = node.operand(0), node.operand(1)
-    if out.opset < 12 and a.type.dtype in (dtypes.I64, dtypes.U64):
-        # No other type holds all of these numbers.
-        out("Where", out("Greater" if isinstance(node.op, ops.Max) else "Less", a, b), a, b, into=node)
-    else:
+    if out.opset >= 12 or a.type.dtype not in (dtypes.I64, dtypes.U64):
         out(node.op.name, a, b, into=node)
+        return
+    # No type that has it holds all of these numbers; and runtimes choose among signed ones only.
+    is_first = out("Greater" if isinstance(node.op, ops.Max) else "Less", a, b)
+    if a.type.dtype == dtypes.I64:
+        out("Where", is_first, a, b, into=node)
+        return
+    signed = (out("Cast", v, to=element_type(dtypes.I64)) for v in (a, b))
+    out("Cast", out("Where", is_first, *signed), into=node, to=element_type(a.type.dtype))
 
 
 @rule(ops.Pow)
@@ -208,7 +215,7 @@ def fmod(node: Node[ops.Fmod], out: Writer) -> None:
 def bit_shift(node: Node[ops.BitShift], out: Writer) -> None:
     op, dtype = node.op, node.output.type.dtype
     if dtypes.name(dtype).startswith("u"):
-        _shift(out, *node.inputs, op, dtype, into=node)
+        _shift(out, node.operand(0), node.operand(1), op, dtype, into=node)
         return
     # ONNX shifts unsigned numbers only. To the right, a negative one is shifted with its bits inverted, so
     # that ones come in from the left.
@@ -219,7 +226,8 @@ def bit_shift(node: Node[ops.BitShift], out: Writer) -> None:
     if not node.op.left:
         is_negative = out("Less", a, out.constant(0, dtype, "zero"))
         source = out("Where", is_negative, out("Sub", ones, a), a)
-    bits = _shift(out, *(out("Cast", v, to=element_type(wide)) for v in (source, b)), op, wide)
+    left, right = (out("Cast", v, to=element_type(wide)) for v in (source, b))
+    bits = _shift(out, left, right, op, wide)
     shifted = out("Cast", bits, into=node if is_negative is None else None, to=element_type(dtype))
     if is_negative is not None:
         out("Where", is_negative, out("Sub", ones, shifted), shifted, into=node)
@@ -233,7 +241,7 @@ def _shift(
     dtype: DType,
     into: Node[ops.BitShift] | None = None,
 ) -> str:
-    """``a`` shifted, both unsigned; before opset 11 it is multiplied with a power of two, or divided by one."""
+    """``a`` shifted by ``b``, both unsigned; before opset 11 by way of powers of two."""
     if out.opset >= 11:
         return out("BitShift", a, b, into=into, direction="LEFT" if op.left else "RIGHT")
     out.require(op.left or dtype != dtypes.U64, "ONNX shifts u64 to the right since opset 11")

@@ -52,7 +52,9 @@ def _written(source: Graph, opset: int | None, warnings: list[str]) -> tuple[Wri
         if not out.problems:
             if problems:
                 reasons = "; ".join(problem.what for problem in problems)
-                warnings.append(f"ONNX opset {candidate} is written, as opset {first} lacks something: {reasons}")
+                warnings.append(
+                    f"ONNX opset {candidate} is written, as opset {first} lacks something: {reasons}"
+                )
             return out, graph
         problems = problems or merge_problems(out.problems)
     raise UnsupportedError(f"ONNX opset {first} cannot express this model", problems=problems)

@@ -7,7 +7,7 @@ from typing import Any
 from mmconvert import dtypes
 from mmconvert.emitters.onnx.extents import extents
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
+from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node
 from mmconvert.rules import Rules

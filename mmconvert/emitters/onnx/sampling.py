@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.emitters.onnx.extents import extents
-from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.emitters.onnx.extents import extents, one_number
+from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node
 from mmconvert.ir.types import Extent, Shape
@@ -26,6 +26,9 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
     op, dtype = node.op, node.output.type.dtype
     since = {"symmetric": 1 << 30, "wrap": 19}.get(op.mode, 1)
     out.require(out.opset >= since, f"ONNX has no mode {op.mode!r} at opset {out.opset}")
+    if out.opset < 11 and op.mode == "constant" and dtype in (dtypes.I64, dtypes.U64):
+        _join(node, out)
+        return
     amounts = extents(out, [before for before, _ in op.pads] + [after for _, after in op.pads])
     value = (
         out.constant(np.asarray(op.value).astype(dtype), dtype, "value")
@@ -33,6 +36,25 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
         else None
     )
     out("Pad", node.operand(0), amounts, value, into=node, mode=op.mode)
+
+
+def _join(node: Node[ops.Pad], out: Writer) -> None:
+    """Padding put beside the elements: before opset 11 only floats were padded, which do not hold these."""
+    op, x = node.op, node.operand(0)
+    out.require(
+        all(isinstance(p, int) and p >= 0 for pair in op.pads for p in pair), "ONNX only adds elements"
+    )
+    padded = [axis for axis, pair in enumerate(op.pads) if any(pair)]
+    y: Operand = x if padded else out("Identity", x, into=node)
+    value, shape = one_number(op.value, x.type.dtype), list(x.type.shape)
+    for axis in padded:
+        blocks = [[*shape[:axis], count, *shape[axis + 1 :]] if count else None for count in op.pads[axis]]
+        before, after = (
+            [] if block is None else [out("ConstantOfShape", extents(out, block), value=value)]
+            for block in blocks
+        )
+        y = out("Concat", *before, y, *after, into=node if axis == padded[-1] else None, axis=axis)
+        shape[axis] += sum(op.pads[axis])
 
 
 @rule(ops.Resize)

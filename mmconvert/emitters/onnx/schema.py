@@ -144,7 +144,9 @@ def signature(kind: str, opset: int) -> tuple[list[Parameter], list[Parameter]] 
 def attributes(kind: str, opset: int) -> dict[str, str] | None:
     """The attributes of an operator with their types (``INTS``); None when the opset lacks the operator."""
     found = _schema(kind, opset)
-    return None if found is None else {name: a.type.name for name, a in found.attributes.items()}
+    if found is None:
+        return None
+    return {name: str(a.type).rpartition(".")[2] for name, a in found.attributes.items()}
 
 
 def results(node: NodeProto, types: Mapping[str, DType], opset: int) -> list[DType | None]:

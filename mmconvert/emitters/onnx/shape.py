@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmconvert import dtypes
-
 from mmconvert.emitters.onnx.extents import counted, extents, one_number, positions, reshaped
 from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.windows import require_nchw
@@ -31,8 +30,10 @@ def reshape(node: Node[ops.Reshape], out: Writer) -> None:
         meant = 1 if out.opset >= 14 and operand not in out.weights else None
         out("Reshape", x, operand, into=node, allowzero=meant)
         return
-    out.require(out.opset >= 14, "ONNX can make an empty axis since opset 14 only")
-    out("Reshape", x, extents(out, shape), into=node, allowzero=1)
+    if out.opset >= 14:
+        out("Reshape", x, extents(out, shape), into=node, allowzero=1)
+    else:  # nothing is in it
+        out("ConstantOfShape", extents(out, shape), into=node, value=one_number(0, x.type.dtype))
 
 
 @rule(ops.Transpose)
@@ -107,7 +108,7 @@ def slice_(node: Node[ops.Slice], out: Writer) -> None:
 
 
 def _pick(node: Node[Any], out: Writer, x: Operand, runs: Sequence[tuple[int, Extent, Extent, int]]) -> None:
-    """Slices by (axis, start, size, step), position by position: steps and computed ends came with opset 10."""
+    """Slices by (axis, start, size, step), as Gathers: steps and computed ends came with opset 10."""
     for index, (axis, start, size, step) in enumerate(runs, 1):
         places = positions(out, start, size, step)
         x = out("Gather", x, places, into=node if index == len(runs) else None, axis=axis)

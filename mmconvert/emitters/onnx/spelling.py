@@ -1,8 +1,8 @@
 """How older opsets spell what newer ones do.
 
-Rules write the newest form of an ONNX operator. What differs in spelling alone is put right here, in one place
-for all of them: operands that used to be attributes, attributes that came later, and element types that came
-later, where another type computes exactly the same numbers.
+Rules write the newest form of an ONNX operator. What differs in spelling alone is put right here, in one
+place for all of them: operands that used to be attributes, attributes that came later, and element types that
+came later, where another type computes exactly the same numbers.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ _CONVERT: dict[str, Callable[[Array], Any]] = {
 _BY_ORDER = {"Equal", "Max", "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "TopK"}
 """Operators that move or order numbers: any type that holds the numbers serves."""
 
-_MODULAR = {"Add", "CumSum", "MatMul", "Mul", "ReduceSum", "Sub"}
-"""Operators that commute with taking the lowest bits: any integer type that is no narrower serves."""
+_MODULAR = {"Add", "CumSum", "Div", "MatMul", "Mul", "ReduceSum", "Sub"}
+"""Operators that commute with taking the lowest bits: any integer type that is no narrower serves.
+
+So does division, as all that lack it are narrower than what serves."""
 
 
 def with_attributes(

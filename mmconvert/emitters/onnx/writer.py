@@ -310,8 +310,8 @@ class Writer:
             [side[min(i, len(side) - 1)].variable == found[0][0].variable for i in range(len(have))]
             for side, have in zip(found, (names, made), strict=True)
         )
-        cast = {"to": schema.element_type(wide)}
-        inner = [self("Cast", n, **cast) if n and of else n for n, of in zip(names, operands, strict=True)]
+        to = schema.element_type(wide)
+        inner = [self("Cast", n, to=to) if n and of else n for n, of in zip(names, operands, strict=True)]
         outer = [
             self._values.take(f"{base}/{kind}") if of else n for n, of in zip(made, results, strict=True)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TypedDict
 
@@ -48,13 +49,16 @@ class MaxPool(Op):
         pads = _pads(self, x.type)
         if pads is None:
             return None
-        axes, shape = self.layout.spatial_axes(x.type.rank), _infer(self, x.type).shape
-        for i, axis in enumerate(axes):
-            extent, count = dims.numbers((x.type.shape[axis], shape[axis]))
-            places = _places(extent, count, pads[i][0], self.kernel[i], self.strides[i], self.dilations[i])
-            if places is None:
-                return None
-            x = b(ReduceMax(axes=(axis + 1,), keepdims=False), b(Gather(axis=axis), x, places))
+        axes, type = self.layout.spatial_axes(x.type.rank), x.type
+        for i, (axis, (before, _)) in enumerate(zip(axes, pads, strict=True)):
+            places, extent = _places(self, type, i, before)
+            inside = (places >= 0) & (places < extent)
+            if not inside.any(axis=1).all():
+                return None  # a window of padding alone
+            # Where it reads padding, it reads one of its own elements instead.
+            own = np.take_along_axis(places, inside.argmax(axis=1)[:, None], axis=1)
+            picked = b(Gather(axis=axis), x, np.where(inside, places, own))
+            x = b(ReduceMax(axes=(axis + 1,), keepdims=False), picked)
         return x
 
 
@@ -108,7 +112,7 @@ class AveragePool(Op):
         return average_pool(x, **_windows(self, x), count_include_pad=self.count_include_pad)
 
     def decompose(self, b: Builder, x: Value) -> Value | None:
-        """A depthwise convolution with equal weights, made up for where a part of the window does not count."""
+        """A depthwise convolution with equal weights, made up for where part of a window does not count."""
         axis = self.layout.channel_axis(x.type.rank)
         channels, whole = x.type.shape[axis], _without_ceil(self, x.type)
         if whole is None or not isinstance(channels, int):
@@ -130,20 +134,12 @@ class AveragePool(Op):
         pads = _pads(self, x)
         if pads is None:
             return None
-        ones = np.ones([1, 1, *(dims.numbers([x.shape[a] for a in self.layout.spatial_axes(x.rank)]))])
-        if self.count_include_pad:
-            ones = np.pad(ones, ((0, 0), (0, 0), *pads), constant_values=1)
-            pads = tuple((0, 0) for _ in pads)
-        counting = LpPool(
-            p=1,
-            kernel=self.kernel,
-            strides=self.strides,
-            dilations=self.dilations,
-            padding=Explicit(pads),
-            ceil=self.ceil,
-            layout=Layout.NCHW,
-        )
-        return counting.evaluate(ones)[0, 0]
+        counts = []
+        for i, (before, after) in enumerate(pads):
+            places, extent = _places(self, x, i, before)
+            low, high = (-before, extent + after) if self.count_include_pad else (0, extent)
+            counts.append(((places >= low) & (places < high)).sum(axis=1))
+        return np.asarray(functools.reduce(np.multiply.outer, counts))
 
 
 @operator
@@ -228,17 +224,15 @@ def _without_ceil(op: Pool, x: TensorType) -> Padding | None:
     return Explicit(tuple(whole))
 
 
-def _places(extent: int, count: int, before: int, kernel: int, stride: int, dilation: int) -> Array | None:
-    """The positions that each of ``count`` windows reads; where it reads padding, one of its own instead.
+def _places(op: Pool, x: TensorType, index: int, before: int) -> tuple[Array, int]:
+    """What each window reads along a spatial axis, [windows, kernel]; and the extent of that axis.
 
-    None when a window reads nothing but padding.
+    ``before`` is the padding; positions there are negative, and at the other end not below the extent.
     """
-    places = np.arange(count)[:, None] * stride - before + np.arange(kernel) * dilation
-    inside = (places >= 0) & (places < extent)
-    if not inside.any(axis=1).all():
-        return None
-    own = np.take_along_axis(places, inside.argmax(axis=1)[:, None], axis=1)
-    return np.where(inside, places, own)
+    axis = op.layout.spatial_axes(x.rank)[index]
+    extent, count = dims.numbers((x.shape[axis], _infer(op, x).shape[axis]))
+    starts = np.arange(count)[:, None] * op.strides[index] - before
+    return starts + np.arange(op.kernel[index]) * op.dilations[index], extent
 
 
 class _Windows(TypedDict):

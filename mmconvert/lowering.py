@@ -11,7 +11,7 @@ from mmconvert.ir.graph import Graph
 from mmconvert.ir.types import Layout
 from mmconvert.passes import pipeline
 from mmconvert.passes.layout.assign import IoLayout, assign_layout, moved_ends
-from mmconvert.passes.legalize import Obstacle, legalize
+from mmconvert.passes.legalize import legalize
 from mmconvert.passes.outcome import Outcome, Pass
 from mmconvert.passes.pin_outputs import pin_outputs
 
@@ -47,7 +47,7 @@ def lower(
         return {}, {}
     constraints = registry.load_module(f"{target.emitter}.constraints")
     asked = inspect.signature(constraints.obstacle).parameters
-    obstacle: Obstacle = functools.partial(
+    obstacle: functools.partial[str | None] = functools.partial(
         constraints.obstacle, **{name: value for name, value in options.items() if name in asked}
     )
 
@@ -61,6 +61,8 @@ def lower(
     pipeline.run(
         graph, (assign_layout(layout, io_layout), *pipeline.CLEAN, *pipeline.FUSE, *target_passes), watch
     )
+    if settle := getattr(constraints, "settle", None):  # what of the options depends on the graph
+        obstacle = functools.partial(obstacle, **settle(graph, **obstacle.keywords))
     pipeline.run(graph, (legal, *pipeline.CLEAN, *pipeline.FUSE, *pipeline.CLEAN, *target_passes), watch)
     # Cleaning may have made operators that the target lacks out of ones that it has.
     pipeline.run(graph, (legal, *pipeline.CLEAN, legal, pin_outputs), watch)

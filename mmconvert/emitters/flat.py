@@ -250,4 +250,4 @@ def write_blob(file: BinaryIO, blob: Blob) -> None:
     array = blob.load()
     if array.nbytes != blob.nbytes:
         raise InternalError(f"a blob of {array.nbytes} bytes was announced as {blob.nbytes}")
-    file.write(array.reshape(-1).view(np.uint8).data)
+    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

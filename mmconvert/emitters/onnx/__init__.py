@@ -1,4 +1,4 @@
-"""Writes ONNX: any opset from 13 on, weights streamed, unknown extents kept.
+"""Writes ONNX: any opset from 9 on, weights streamed, unknown extents kept.
 
 The graph must be expressible: every operator passes ``constraints.obstacle``, which ``passes.legalize`` sees
 to, and has the layout ``TARGET_LAYOUT``, which ``passes.layout`` sees to.
@@ -30,7 +30,7 @@ def write(
     module: Module,
     path: Path,
     *,
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     ir_version: int | None = None,
     external_data: bool = False,
 ) -> int:
@@ -41,7 +41,9 @@ def write(
     Args:
         module: the model, in operators and layouts that ONNX has.
         path: the file to write.
-        opset: the version of the ONNX operators, from 13 to the newest of the installed onnx package.
+        opset: the version of the ONNX operators, from 9 to the newest of the installed onnx package; without
+            it, the lowest from ``DEFAULT_OPSET`` on that can express the model. Where that is a higher one,
+            the module's warnings say why.
         ir_version: the version of the file format; without it, the oldest that may carry ``opset``.
         external_data: whether the weights go beside the file whatever its size, small ones excepted.
 

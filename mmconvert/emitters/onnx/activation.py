@@ -64,11 +64,22 @@ def softplus(node: Node[ops.Softplus], out: Writer) -> None:
 
 @rule(ops.Softmax, ops.LogSoftmax, ops.Hardmax)
 def along_axis(node: Node[ops.Softmax] | Node[ops.LogSoftmax] | Node[ops.Hardmax], out: Writer) -> None:
-    out(node.op.name, *node.inputs, into=node, axis=node.op.axis)
+    op, shape = node.op, node.output.type.shape
+    if out.opset >= 13 or all(extent == 1 for extent in shape[op.axis + 1 :]):
+        out(op.name, *node.inputs, into=node, axis=op.axis)
+        return
+    # Before, all axes from this one on were one: it has to be the last.
+    last = len(shape) - 1
+    perm = [last if a == op.axis else op.axis if a == last else a for a in range(len(shape))]
+    lines = out(op.name, out("Transpose", node.operand(0), perm=perm), axis=last)
+    out("Transpose", lines, into=node, perm=perm)
 
 
 @rule(ops.Clip)
 def clip(node: Node[ops.Clip], out: Writer) -> None:
     dtype = node.output.type.dtype
-    bounds = [None if b is None else out.constant(b, dtype, "bound") for b in node.op.bounds(dtype)]
+    low, high = node.op.bounds(dtype)
+    ordered = low is None or high is None or low <= high
+    out.require(out.opset >= 11 or ordered, "runtimes refuse bounds in the wrong order before opset 11")
+    bounds = [None if b is None else out.constant(b, dtype, "bound") for b in (low, high)]
     out("Clip" if any(bounds) else "Identity", node.operand(0), *bounds, into=node)

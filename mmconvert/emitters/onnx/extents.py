@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, TypeVar
 
+import numpy as np
+from onnx import TensorProto
+
+from mmconvert import dtypes
+from mmconvert.dtypes import DType
 from mmconvert.emitters.onnx.places import Places
+from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.writer import Scope, Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims
@@ -76,6 +82,26 @@ def scalar(out: Writer, extent: Extent) -> str:
     if (same := _find(out, lambda places: places.scalars.get(extent))) is not None:
         return out.name(same)
     return out("Squeeze", extents(out, (extent,)), out.ints([0]))
+
+
+def positions(out: Writer, start: Extent, size: Extent, step: int) -> str:
+    """The name of an int64 vector of ``size`` numbers, from ``start`` on in steps."""
+    if isinstance(start, int) and isinstance(size, int):
+        return out.ints(range(start, start + size * step, step))
+    numbers = out("Mul", counted(out, extents(out, (size,))), out.ints([step]))
+    return out("Add", numbers, extents(out, (start,)))
+
+
+def counted(out: Writer, size: str) -> str:
+    """The numbers from 0 on, as many as the int64 vector ``size`` says, at opsets that have no Range."""
+    ones = out("ConstantOfShape", size, value=one_number(1, dtypes.I64))
+    return out("Reshape", out("NonZero", ones), out.ints([-1]))
+
+
+def one_number(value: float, dtype: DType) -> TensorProto:
+    """A number as ConstantOfShape has it."""
+    raw = np.asarray([value]).astype(dtype).tobytes()
+    return TensorProto(dims=[1], data_type=element_type(dtype), raw_data=raw)
 
 
 def _vector(out: Writer, extent: Extent) -> str:

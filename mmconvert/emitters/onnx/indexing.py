@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.emitters.onnx import flat
 from mmconvert.emitters.onnx.extents import scalar
 from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
@@ -27,28 +28,37 @@ def gather(node: Node[ops.Gather], out: Writer) -> None:
 @rule(ops.GatherElements)
 def gather_elements(node: Node[ops.GatherElements], out: Writer) -> None:
     x, indices = node.operand(0), node.operand(1)
-    out("GatherElements", x, _index(out, indices), into=node, axis=node.op.axis)
+    if out.opset < 11:
+        flat.gather_elements(node, _wide(out, indices), out)
+    else:
+        out("GatherElements", x, _index(out, indices), into=node, axis=node.op.axis)
 
 
 @rule(ops.GatherND)
 def gather_nd(node: Node[ops.GatherND], out: Writer) -> None:
     x, indices = node.operand(0), node.operand(1)
-    out("GatherND", x, _wide(out, indices), into=node, batch_dims=node.op.batch_dims)
+    if out.opset < (12 if node.op.batch_dims else 11):
+        flat.gather_nd(node, _wide(out, indices), out)
+    else:
+        out("GatherND", x, _wide(out, indices), into=node, batch_dims=node.op.batch_dims)
 
 
 @rule(ops.ScatterElements)
 def scatter_elements(node: Node[ops.ScatterElements], out: Writer) -> None:
     x, indices, updates = (node.operand(i) for i in range(3))
-    reduction = _reduction(node, out)
-    out(
-        "ScatterElements", x, _index(out, indices), updates, into=node, axis=node.op.axis, reduction=reduction
-    )
+    kind = "ScatterElements" if out.opset >= 11 else "Scatter"
+    axis, reduction = node.op.axis, _reduction(node, out)
+    out(kind, x, _index(out, indices), updates, into=node, axis=axis, reduction=reduction)
 
 
 @rule(ops.ScatterND)
 def scatter_nd(node: Node[ops.ScatterND], out: Writer) -> None:
     x, indices, updates = (node.operand(i) for i in range(3))
-    out("ScatterND", x, _wide(out, indices), updates, into=node, reduction=_reduction(node, out))
+    reduction = _reduction(node, out)
+    if out.opset < 11:
+        flat.scatter_nd(node, _wide(out, indices), out)
+    else:
+        out("ScatterND", x, _wide(out, indices), updates, into=node, reduction=reduction)
 
 
 def _reduction(node: Node[ops.ScatterElements] | Node[ops.ScatterND], out: Writer) -> str | None:

@@ -17,10 +17,12 @@ def mat_mul(node: Node[ops.MatMul], out: Writer) -> None:
 
 @rule(ops.Gemm)
 def gemm(node: Node[ops.Gemm], out: Writer) -> None:
-    op = node.op
+    op, addend = node.op, node.optional(2)
+    # Before opset 11 it had to be there.
+    zero = out.constant(0, node.output.type.dtype, "zero") if addend is None and out.opset < 11 else None
     out(
         "Gemm",
-        *node.inputs,
+        *(node.operand(0), node.operand(1), addend or zero),
         into=node,
         alpha=float(op.alpha),
         beta=float(op.beta),

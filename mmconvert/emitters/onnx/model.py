@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from onnx import ModelProto, OperatorSetIdProto, StringStringEntryProto
+from onnx import GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto
 
-from mmconvert.emitters.onnx import schema, wire
+from mmconvert.emitters.onnx import DEFAULT_OPSET, schema, wire
 from mmconvert.emitters.onnx.operators import RULES
 from mmconvert.emitters.onnx.writer import Writer
-from mmconvert.errors import UnsupportedError, merge_problems
+from mmconvert.errors import Problem, UnsupportedError, merge_problems
+from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.version import VERSION
 
@@ -18,19 +20,14 @@ def write(
     module: Module,
     path: Path,
     *,
-    opset: int,
+    opset: int | None = None,
     ir_version: int | None = None,
     limit: int = wire.LIMIT,
 ) -> int:
     """Writes ``module`` to ``path``; see the package."""
-    schema.check_opset(opset)
+    out, graph = _written(module.graph, opset, module.warnings)
+    opset = out.opset
     version = schema.ir_version(opset) if ir_version is None else schema.check_ir_version(ir_version, opset)
-    out = Writer(RULES, opset)
-    graph = out.main(module.graph)
-    if out.problems:
-        raise UnsupportedError(
-            f"ONNX opset {opset} cannot express this model", problems=merge_problems(out.problems)
-        )
     model = ModelProto(
         ir_version=version,
         producer_name="mmconvert",
@@ -42,3 +39,22 @@ def write(
         model.metadata_props.append(StringStringEntryProto(key=key, value=value))
     wire.write(model, list(out.weights.values()), path, limit=limit)
     return len(graph.node)
+
+
+def _written(source: Graph, opset: int | None, warnings: list[str]) -> tuple[Writer, GraphProto]:
+    """The graph at ``opset``, or without one at the lowest from the default on that can express it."""
+    first = DEFAULT_OPSET if opset is None else opset
+    schema.check_opset(first)
+    problems: Sequence[Problem] = ()
+    for candidate in range(first, (schema.NEWEST if opset is None else opset) + 1):
+        out = Writer(RULES, candidate)
+        graph = out.main(source)
+        if not out.problems:
+            if problems:
+                reasons = "; ".join(problem.what for problem in problems)
+                warnings.append(
+                    f"ONNX opset {candidate} is written, as opset {first} lacks something: {reasons}"
+                )
+            return out, graph
+        problems = problems or merge_problems(out.problems)
+    raise UnsupportedError(f"ONNX opset {first} cannot express this model", problems=problems)

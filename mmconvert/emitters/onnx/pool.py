@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from mmconvert.emitters.onnx import windows
+from mmconvert.emitters.onnx import schema, windows
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import dims, geometry, ops
 from mmconvert.ir.geometry import Explicit, Pads
@@ -57,9 +57,6 @@ def max_pool_indices(node: Node[ops.MaxPoolIndices], out: Writer) -> None:
 
 @rule(ops.AveragePool)
 def average_pool(node: Node[ops.AveragePool], out: Writer) -> None:
-    dilated = max(node.op.dilations) > 1
-    out.require(out.opset >= 19 or not dilated, "ONNX has dilations here since opset 19")
-    dilations = node.op.dilations if dilated else None
     source: Operand = node.operand(0)
     placement, count = _place(node, out), node.op.count_include_pad
     if count and placement.pads is not None and placement.overhang is not None:
@@ -67,19 +64,14 @@ def average_pool(node: Node[ops.AveragePool], out: Writer) -> None:
         source = out("Pad", source, out.ints(windows.flat(((0, 0), (0, 0), *placement.pads))))
         placement, count = Placement(placement.overhang), False
     attributes = _attributes(node, out, placement)
+    dilations = node.op.dilations
     out("AveragePool", source, into=node, dilations=dilations, count_include_pad=count, **attributes)
 
 
 @rule(ops.LpPool)
 def lp_pool(node: Node[ops.LpPool], out: Writer) -> None:
-    placement = _place(node, out)
-    if out.opset >= 18:
-        attributes = _attributes(node, out, placement) | {"dilations": node.op.dilations}
-    else:
-        out.require(max(node.op.dilations) == 1, "ONNX has dilations here since opset 18")
-        out.require(not placement.ceil, "ONNX rounds up here since opset 18")
-        attributes = _attributes(node, out, placement)
-    out("LpPool", node.operand(0), into=node, p=node.op.p, **attributes)
+    attributes = _attributes(node, out, _place(node, out))
+    out("LpPool", node.operand(0), into=node, p=node.op.p, dilations=node.op.dilations, **attributes)
 
 
 def _place(node: AnyPool, out: Writer) -> Placement:
@@ -91,9 +83,9 @@ def _place(node: AnyPool, out: Writer) -> Placement:
         return Placement(pads)
     if pads is None or not all(isinstance(e, int) for e in extents):
         return Placement(pads, ceil=True)
-    return _round_up(
-        node, dims.numbers(extents), covered, pads, native=out.opset >= 18 or not isinstance(op, ops.LpPool)
-    )
+    kind = "MaxPool" if isinstance(op, ops.MaxPoolIndices) else op.name
+    native = "ceil_mode" in (schema.attributes(kind, out.opset) or ())
+    return _round_up(node, dims.numbers(extents), covered, pads, native=native)
 
 
 def _round_up(

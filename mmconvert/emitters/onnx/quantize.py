@@ -28,7 +28,7 @@ def _granularity(node: Node[Any], out: Writer) -> dict[str, Any]:
     return {"axis": op.axis if along else None, "block_size": op.block or None}
 
 
-@rule(ops.Quantize, since=13)
+@rule(ops.Quantize, since=10)
 def quantize(node: Node[ops.Quantize], out: Writer) -> None:
     op, x, scale, zero = node.op, node.operand(0), node.operand(1), _zero_point(node, out)
     out.require(x.type.dtype != dtypes.I32, "runtimes quantize floating-point numbers only")
@@ -55,7 +55,7 @@ def _zero_point(node: Node[ops.Quantize], out: Writer) -> Operand:
     return out.constant(np.zeros(dims.numbers(scale.shape)), node.op.dtype, "zero_point")
 
 
-@rule(ops.Dequantize, since=13)
+@rule(ops.Dequantize, since=10)
 def dequantize(node: Node[ops.Dequantize], out: Writer) -> None:
     x, scale, zero = node.operand(0), node.operand(1), node.optional(2)
     out("DequantizeLinear", x, scale, zero, into=node, **_granularity(node, out))

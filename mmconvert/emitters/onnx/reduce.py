@@ -7,7 +7,7 @@ from typing import Any
 from mmconvert import dtypes
 from mmconvert.emitters.onnx.extents import extents
 from mmconvert.emitters.onnx.schema import element_type
-from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
+from mmconvert.emitters.onnx.writer import RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node
 from mmconvert.rules import Rules
@@ -47,11 +47,11 @@ def reduce(node: Node[Reduce], out: Writer) -> None:
     if op.name in _GLOBAL and _is_global(node):
         out(_GLOBAL[op.name], x, into=node)
     elif op.axes:
-        _reduce(op.name, x, op.axes, out, into=node, keepdims=op.keepdims)
+        out(op.name, x, out.ints(op.axes), into=node, keepdims=op.keepdims)
     else:
         # No axes would mean all of them: what is reduced is a new one, of a single element.
         rank = x.type.rank
-        _reduce(op.name, out("Unsqueeze", x, out.ints([rank])), (rank,), out, into=node, keepdims=False)
+        out(op.name, out("Unsqueeze", x, out.ints([rank])), out.ints([rank]), into=node, keepdims=False)
 
 
 @rule(ops.ReduceAny, ops.ReduceAll)
@@ -62,7 +62,7 @@ def reduce_bool(node: Node[ops.ReduceAny] | Node[ops.ReduceAll], out: Writer) ->
         return
     kind = "ReduceMax" if isinstance(op, ops.ReduceAny) else "ReduceMin"
     number = out("Cast", x, to=element_type(dtypes.I32))
-    found = _reduce(kind, number, op.axes, out, keepdims=op.keepdims)
+    found = out(kind, number, out.ints(op.axes), keepdims=op.keepdims)
     out("Cast", found, into=node, to=element_type(dtypes.BOOL))
 
 
@@ -100,13 +100,6 @@ def cum_prod(node: Node[ops.CumProd], out: Writer) -> None:
 def _cumulate(kind: str, node: Node[ops.CumSum] | Node[ops.CumProd], out: Writer) -> None:
     axis = out.integer(node.op.axis)
     out(kind, node.operand(0), axis, into=node, exclusive=node.op.exclusive, reverse=node.op.reverse)
-
-
-def _reduce(kind: str, x: Operand, axes: tuple[int, ...], out: Writer, **attributes: Any) -> str:
-    """A reduction over ``axes``, which are an operand since opset 18 (of ReduceSum since 13)."""
-    if out.opset >= 18 or kind == "ReduceSum":
-        return out(kind, x, out.ints(axes), **attributes)
-    return out(kind, x, axes=axes, **attributes)
 
 
 def _is_global(node: Node[Reduce]) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.emitters.onnx.extents import extents
-from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.emitters.onnx.extents import extents, one_number
+from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import ops
 from mmconvert.ir.graph import Node
 from mmconvert.ir.types import Extent, Shape
@@ -25,6 +26,9 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
     op, dtype = node.op, node.output.type.dtype
     since = {"symmetric": 1 << 30, "wrap": 19}.get(op.mode, 1)
     out.require(out.opset >= since, f"ONNX has no mode {op.mode!r} at opset {out.opset}")
+    if out.opset < 11 and op.mode == "constant" and dtype in (dtypes.I64, dtypes.U64):
+        _join(node, out)
+        return
     amounts = extents(out, [before for before, _ in op.pads] + [after for _, after in op.pads])
     value = (
         out.constant(np.asarray(op.value).astype(dtype), dtype, "value")
@@ -34,7 +38,67 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
     out("Pad", node.operand(0), amounts, value, into=node, mode=op.mode)
 
 
+def _join(node: Node[ops.Pad], out: Writer) -> None:
+    """Padding put beside the elements: before opset 11 only floats were padded, which do not hold these."""
+    op, x = node.op, node.operand(0)
+    out.require(
+        all(isinstance(p, int) and p >= 0 for pair in op.pads for p in pair), "ONNX only adds elements"
+    )
+    padded = [axis for axis, pair in enumerate(op.pads) if any(pair)]
+    y: Operand = x if padded else out("Identity", x, into=node)
+    value, shape = one_number(op.value, x.type.dtype), list(x.type.shape)
+    for axis in padded:
+        blocks = [[*shape[:axis], count, *shape[axis + 1 :]] if count else None for count in op.pads[axis]]
+        before, after = (
+            [] if block is None else [out("ConstantOfShape", extents(out, block), value=value)]
+            for block in blocks
+        )
+        y = out("Concat", *before, y, *after, into=node if axis == padded[-1] else None, axis=axis)
+        shape[axis] += sum(op.pads[axis])
+
+
 @rule(ops.Resize)
+def upsample(node: Node[ops.Resize], out: Writer) -> None:
+    # Before opset 11 all positions were i / scale, rounded downwards where nothing shrank.
+    op, x = node.op, node.operand(0)
+    scales = _scales(x.type.shape, replace(op, scales=op.scales or _ratios(x.type.shape, op)))
+    plain = scales is not None and all(
+        _is_plain(op, i, x.type.shape[axis], scales[axis]) for i, axis in enumerate(op.axes)
+    )
+    pictures = op.mode == "nearest" or (x.type.rank == 4 and set(op.axes) <= {2, 3})
+    out.require(
+        plain and pictures and op.mode != "cubic" and not op.antialias,
+        "ONNX resizes with other than the simplest coordinates since opset 11",
+    )
+    kind = "Resize" if out.opset >= 10 else "Upsample"
+    out(kind, x, out.constant(scales, dtypes.F32, "scales"), into=node, mode=op.mode)
+
+
+def _ratios(have: Shape, op: ops.Resize) -> tuple[float, ...]:
+    """The whole numbers by which the axes grow, none when one of them does not grow by any."""
+    found = [
+        next((k for k in range(1, 17) if have[axis] * k == size), 0)
+        for axis, size in zip(op.axes, op.sizes, strict=True)
+    ]
+    return tuple(map(float, found)) if all(found) else ()
+
+
+def _is_plain(op: ops.Resize, index: int, extent: Extent, scale: np.float32) -> bool:
+    """True when an axis is sampled at ``i / scale``, rounded downwards: a ramp comes out the same."""
+    count = extent if isinstance(extent, int) else 8
+    size = op.sizes[index] if isinstance(extent, int) else int(count * scale)
+    if not isinstance(size, int) or size < count or op.roi:
+        return False
+    scales = (op.scales[index],) if op.scales else ()
+    line = replace(op, axes=(0,), sizes=(size,), scales=scales)
+    plain = replace(
+        line, scales=(float(scale),), coordinates="asymmetric", nearest="floor", exclude_outside=False
+    )
+    ramp = np.arange(count, dtype=np.float64)
+    return np.allclose(line.evaluate(ramp), plain.evaluate(ramp), rtol=1e-6)
+
+
+@rule(ops.Resize, since=11)
 def resize(node: Node[ops.Resize], out: Writer) -> None:
     op, x = node.op, node.operand(0)
     attributes = {"mode": op.mode, **_coordinates(node, out)}
@@ -57,6 +121,9 @@ def resize(node: Node[ops.Resize], out: Writer) -> None:
         )
         sizes = extents(out, node.output.type.shape)
     factors = None if scales is None else out.constant(scales, dtypes.F32, "scales")
+    if out.opset < 13:  # both had to be there
+        nothing = out.constant([], dtypes.F32, "nothing")
+        roi, factors = roi or nothing, factors or nothing
     out("Resize", x, roi, factors, sizes, into=node, **attributes)
 
 

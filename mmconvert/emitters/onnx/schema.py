@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from onnx import IR_VERSION, NodeProto, OperatorSetIdProto, TensorProto, defs, helper
@@ -11,8 +12,8 @@ from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import UnsupportedError, UsageError
 
-OLDEST = 13
-"""The first opset that is written: since then the axes of Squeeze and ReduceSum are operands."""
+OLDEST = 9
+"""The first opset that is written: before, a constant had to be an input as well, and Where did not exist."""
 NEWEST: int = defs.onnx_opset_version()
 """The newest opset that the installed onnx package knows."""
 
@@ -55,6 +56,9 @@ def type_name(dtype: DType) -> str:
     return f"tensor({_FULL_NAMES[dtypes.name(dtype)]})"
 
 
+_BY_TYPE = {type_name(dtype): dtype for dtype in dtypes.BY_NAME.values()}
+
+
 def check_opset(opset: int) -> None:
     """Refuses an opset that cannot be written.
 
@@ -88,31 +92,87 @@ def check_ir_version(version: int, opset: int) -> int:
     return version
 
 
-def complaint(node: NodeProto, types: Mapping[str, str], opset: int) -> str | None:
+def complaint(node: NodeProto, types: Mapping[str, DType], opset: int) -> str | None:
     """Why ``node`` is not an operator of ``opset``, or None when it is.
 
     Args:
         node: what a rule wrote.
-        types: the types of the values that are known, as ``type_name`` spells them.
+        types: the types of the values that are known.
         opset: the operator set.
     """
-    signature = _signature(node.op_type, opset)
-    if signature is None:
-        return f"ONNX has no {node.op_type} at opset {opset}"
-    for names, parameters in zip((node.input, node.output), signature, strict=True):
+    found = signature(node.op_type, opset)
+    if found is None:
+        return f"ONNX has no {node.op_type} {_since(node.op_type, opset)}"
+    for names, parameters in zip((node.input, node.output), found, strict=True):
         for index, name in enumerate(names):
-            found = types.get(name)
-            if found is not None and found not in parameters[min(index, len(parameters) - 1)]:
-                return f"ONNX {node.op_type} does not take {found} at opset {opset}"
+            dtype = types.get(name)
+            if dtype is not None and not parameters[min(index, len(parameters) - 1)].takes(dtype):
+                return f"ONNX {node.op_type} does not take {type_name(dtype)} at opset {opset}"
     return None
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """An operand or a result of an operator.
+
+    Attributes:
+        types: the types that it may have, as ``type_name`` spells them.
+        variable: what the signature calls its type; parameters of one variable have the same type.
+    """
+
+    types: frozenset[str]
+    variable: str
+
+    def takes(self, dtype: DType) -> bool:
+        """Whether it may have this type."""
+        return type_name(dtype) in self.types
+
+
 @cache
-def _signature(kind: str, opset: int) -> tuple[list[set[str]], list[set[str]]] | None:
-    """The types that each operand and each result of an operator may have; the last one may be variadic."""
-    if not defs.has(kind, opset, ""):
+def signature(kind: str, opset: int) -> tuple[list[Parameter], list[Parameter]] | None:
+    """The operands and the results of an operator, None when the opset lacks it; the last may be variadic."""
+    found = _schema(kind, opset)
+    if found is None:
         return None
-    schema = defs.get_schema(kind, opset, "")
-    if schema.deprecated:
+    operands, results = (
+        [Parameter(frozenset(p.types), p.type_str) for p in side] for side in (found.inputs, found.outputs)
+    )
+    return operands, results
+
+
+@cache
+def attributes(kind: str, opset: int) -> dict[str, str] | None:
+    """The attributes of an operator with their types (``INTS``); None when the opset lacks the operator."""
+    found = _schema(kind, opset)
+    if found is None:
         return None
-    return [set(p.types) for p in schema.inputs], [set(p.types) for p in schema.outputs]
+    return {name: str(a.type).rpartition(".")[2] for name, a in found.attributes.items()}
+
+
+def results(node: NodeProto, types: Mapping[str, DType], opset: int) -> list[DType | None]:
+    """The types of what ``node`` makes, None for one that does not follow from the types that are known."""
+    found = signature(node.op_type, opset)
+    if found is None:
+        return [None] * len(node.output)
+    if node.op_type == "Cast":
+        to = next(a.i for a in node.attribute if a.name == "to")
+        return [_BY_TYPE[f"tensor({TensorProto.DataType.Name(to).lower()})"]]
+    operands, made = found
+    bound = {
+        operands[min(i, len(operands) - 1)].variable: types[name]
+        for i, name in enumerate(node.input)
+        if name in types
+    }
+    parameters = [made[min(i, len(made) - 1)] for i in range(len(node.output))]
+    return [bound.get(p.variable, _BY_TYPE.get(p.variable)) for p in parameters]
+
+
+def _schema(kind: str, opset: int) -> defs.OpSchema | None:
+    found = defs.get_schema(kind, opset, "") if defs.has(kind, opset, "") else None
+    return None if found is None or found.deprecated else found
+
+
+def _since(kind: str, opset: int) -> str:
+    """The opsets that lack an operator: all before its first, or just this one."""
+    first = next((o for o in range(opset, NEWEST + 1) if signature(kind, o)), None)
+    return f"at opset {opset}" if first is None else f"before opset {first}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from onnx import TensorProto
+from collections.abc import Sequence
+from typing import Any
 
-from mmconvert.emitters.onnx.extents import extents, reshaped
+from mmconvert import dtypes
+from mmconvert.emitters.onnx.extents import counted, extents, one_number, positions, reshaped
 from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.windows import require_nchw
-from mmconvert.emitters.onnx.writer import RuleTable, Writer
+from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import dims, ops
+from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Node
 from mmconvert.rules import Rules
 
@@ -28,8 +30,10 @@ def reshape(node: Node[ops.Reshape], out: Writer) -> None:
         meant = 1 if out.opset >= 14 and operand not in out.weights else None
         out("Reshape", x, operand, into=node, allowzero=meant)
         return
-    out.require(out.opset >= 14, "ONNX can make an empty axis since opset 14 only")
-    out("Reshape", x, extents(out, shape), into=node, allowzero=1)
+    if out.opset >= 14:
+        out("Reshape", x, extents(out, shape), into=node, allowzero=1)
+    else:  # nothing is in it
+        out("ConstantOfShape", extents(out, shape), into=node, value=one_number(0, x.type.dtype))
 
 
 @rule(ops.Transpose)
@@ -82,6 +86,9 @@ def read_extents(node: Node[ops.ReadExtents], out: Writer) -> None:
 @rule(ops.Reverse)
 def reverse(node: Node[ops.Reverse], out: Writer) -> None:
     count, x = len(node.op.axes), node.operand(0)
+    if out.opset < 10:
+        _pick(node, out, x, [(a, x.type.shape[a] - 1, x.type.shape[a], -1) for a in node.op.axes])
+        return
     starts, ends, steps = (out.ints([number] * count) for number in (-1, _FIRST, -1))
     out("Slice", x, starts, ends, out.ints(node.op.axes), steps, into=node)
 
@@ -89,12 +96,22 @@ def reverse(node: Node[ops.Reverse], out: Writer) -> None:
 @rule(ops.Slice)
 def slice_(node: Node[ops.Slice], out: Writer) -> None:
     op, x = node.op, node.operand(0)
-    bounds = [
-        _bounds(x.type.shape[axis], start, size, step)
-        for axis, start, size, step in zip(op.axes, op.starts, op.sizes, op.steps, strict=True)
-    ]
+    runs = list(zip(op.axes, op.starts, op.sizes, op.steps, strict=True))
+    bounds = [_bounds(x.type.shape[axis], start, size, step) for axis, start, size, step in runs]
+    computed = any(isinstance(b, dims.Dim) for pair in bounds for b in pair)
+    if out.opset < 10 and (computed or max(op.steps) > 1 or min(op.steps) < 1):
+        _pick(node, out, x, runs)
+        return
     starts, ends = (extents(out, [b[side] for b in bounds]) for side in (0, 1))
-    out("Slice", x, starts, ends, out.ints(op.axes), out.ints(op.steps), into=node)
+    steps = out.ints(op.steps) if out.opset >= 10 else None
+    out("Slice", x, starts, ends, out.ints(op.axes), steps, into=node)
+
+
+def _pick(node: Node[Any], out: Writer, x: Operand, runs: Sequence[tuple[int, Extent, Extent, int]]) -> None:
+    """Slices by (axis, start, size, step), as Gathers: steps and computed ends came with opset 10."""
+    for index, (axis, start, size, step) in enumerate(runs, 1):
+        places = positions(out, start, size, step)
+        x = out("Gather", x, places, into=node if index == len(runs) else None, axis=axis)
 
 
 def _bounds(
@@ -137,12 +154,24 @@ def space_to_depth(node: Node[ops.SpaceToDepth], out: Writer) -> None:
 
 @rule(ops.Fill)
 def fill(node: Node[ops.Fill], out: Writer) -> None:
-    dtype = node.op.dtype
-    raw = np.asarray([node.op.value]).astype(dtype).tobytes()
-    value = TensorProto(dims=[1], data_type=element_type(dtype), raw_data=raw)
-    out("ConstantOfShape", extents(out, node.op.shape), into=node, value=value)
+    shape = extents(out, node.op.shape)
+    out("ConstantOfShape", shape, into=node, value=one_number(node.op.value, node.op.dtype))
 
 
 @rule(ops.Range)
 def range_(node: Node[ops.Range], out: Writer) -> None:
-    out("Range", *node.inputs, into=node)
+    if out.opset >= 11:
+        out("Range", *node.inputs, into=node)
+        return
+    dtype = node.output.type.dtype
+    start, limit, delta = node.inputs
+    # The size says how many there are only where it is a number: else it may stand for this very result.
+    steps = out(
+        "Div", *(out("Cast", v, to=element_type(dtypes.F64)) for v in (out("Sub", limit, start), delta))
+    )
+    count = out("Cast", out("Ceil", steps), to=element_type(dtypes.I64))
+    length = out("Where", out("Less", count, out.integer(0)), out.integer(0), count)
+    size = node.op.size
+    vector = out.ints([size]) if isinstance(size, int) else out("Reshape", length, out.ints([1]))
+    numbers = out("Cast", counted(out, vector), to=element_type(dtype))
+    out("Add", out("Mul", numbers, delta), start, into=node)

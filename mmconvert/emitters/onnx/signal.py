@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmconvert import dtypes
+from mmconvert.emitters.onnx import flat
 from mmconvert.emitters.onnx.extents import scalar
 from mmconvert.emitters.onnx.schema import element_type
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
@@ -20,10 +21,7 @@ def dft(node: Node[ops.DFT], out: Writer) -> None:
     out.require(not (op.onesided and op.inverse), "runtimes have no inverse of one side")
     length = None if op.length == x.type.shape[op.axis] else scalar(out, op.length)
     inverse, onesided = int(op.inverse), int(op.onesided)
-    if out.opset < 20:
-        out("DFT", x, length, into=node, axis=op.axis, inverse=inverse, onesided=onesided)
-    else:
-        out("DFT", x, length, out.integer(op.axis), into=node, inverse=inverse, onesided=onesided)
+    out("DFT", x, length, out.integer(op.axis), into=node, inverse=inverse, onesided=onesided)
 
 
 @rule(ops.Unique)
@@ -37,6 +35,9 @@ def reverse_sequence(node: Node[ops.ReverseSequence], out: Writer) -> None:
     wide: Operand = lengths
     if lengths.type.dtype != dtypes.I64:
         wide = out("Cast", lengths, to=element_type(dtypes.I64))
+    if out.opset < 10:
+        flat.reverse_sequence(node, wide, out)
+        return
     out("ReverseSequence", node.operand(0), wide, into=node, time_axis=op.time_axis, batch_axis=op.batch_axis)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from onnx import GraphProto, NodeProto, ValueInfoProto, helper
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
-from mmconvert.emitters.onnx import schema
+from mmconvert.emitters.onnx import schema, spelling
 from mmconvert.emitters.onnx.places import Places
 from mmconvert.emitters.onnx.wire import Weight
 from mmconvert.errors import InternalError, Problem, UnsupportedError
@@ -20,7 +20,7 @@ from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import TensorType
 from mmconvert.rules import Rules
-from mmconvert.tensors import Tensor
+from mmconvert.tensors import Array, Tensor
 
 Operand: TypeAlias = Value | str | None
 """What a node reads: a value of the graph, the name of what a rule wrote before, or nothing."""
@@ -94,7 +94,8 @@ class Writer:
         self._rules = rules
         self._values, self._nodes = Names(), Names()
         self._named: dict[Value, str] = {}
-        self._types: dict[str, str] = {}
+        self._types: dict[str, DType] = {}
+        self._read: set[str] = set()
         self._shared: dict[Any, str] = {}
         self._node: Node[Op] | None = None
 
@@ -127,15 +128,16 @@ class Writer:
             The name of the (first) result.
         """
         names = ["" if o is None else o if isinstance(o, str) else self.name(o) for o in operands]
+        names, given = spelling.with_attributes(kind, names, attributes, self.opset, self._numbers)
         while names and not names[-1]:
             names.pop()
         base = self.node.name or self.node.op.name
         results = [self.name(v) for v in into.outputs] if into else [self._values.take(f"{base}/{kind}")]
-        proto = NodeProto(op_type=kind, input=names, output=results)
-        proto.name = self._nodes.take(base if into else f"{base}/{kind}")
-        given = sorted((k, v) for k, v in attributes.items() if v is not None)
-        proto.attribute.extend(helper.make_attribute(k, v) for k, v in given)
-        self.scope.nodes.append(proto)
+        wide = self._carrier(kind, names)
+        if wide is None:
+            self._add(kind, names, results, given, base if into else f"{base}/{kind}")
+        else:
+            self._carried(wide, kind, names, results, given)
         return results[0]
 
     def name(self, value: Value) -> str:
@@ -210,6 +212,8 @@ class Writer:
             if self._named.get(value) != info.name:
                 self._copy(self.name(value), info.name)
         self._close(proto)
+        # An operand that the opset has as an attribute was read when it was written.
+        self.weights = {name: weight for name, weight in self.weights.items() if name in self._read}
         return proto
 
     @contextmanager
@@ -273,22 +277,65 @@ class Writer:
 
     def _copy(self, source: str, name: str) -> str:
         """A second name for a value: one that is an input, a constant or another output is an output too."""
-        proto = NodeProto(op_type="Identity", name=self._nodes.take(f"{name}/Identity"))
-        proto.input.append(source)
-        proto.output.append(name)
-        self.scope.nodes.append(proto)
+        self._add("Identity", [source], [name], {}, f"{name}/Identity")
         return name
+
+    def _add(
+        self, kind: str, names: Sequence[str], made: Sequence[str], attributes: Mapping[str, Any], wanted: str
+    ) -> None:
+        """Adds a node; the types of what it makes follow from its signature, where they are not known."""
+        proto = NodeProto(op_type=kind, name=self._nodes.take(wanted), input=names, output=made)
+        proto.attribute.extend(helper.make_attribute(k, v) for k, v in sorted(attributes.items()))
+        self.scope.nodes.append(proto)
+        self._read.update(names)
+        for name, dtype in zip(made, schema.results(proto, self._types, self.opset), strict=True):
+            if dtype is not None:
+                self._types.setdefault(name, dtype)
+
+    def _carrier(self, kind: str, names: Sequence[str]) -> DType | None:
+        """The type to compute in, where the opset does not take that of the operands."""
+        dtype = self._types.get(names[0]) if names else None
+        found = schema.signature(kind, self.opset)
+        if dtype is None or found is None or found[0][0].takes(dtype):
+            return None
+        return spelling.carrier(kind, dtype, self.opset)
+
+    def _carried(
+        self, wide: DType, kind: str, names: Sequence[str], made: Sequence[str], attributes: Mapping[str, Any]
+    ) -> None:
+        """Adds a node that computes in another type than that of its operands."""
+        found, base = schema.signature(kind, self.opset), self.node.name or self.node.op.name
+        assert found is not None
+        operands, results = (
+            [side[min(i, len(side) - 1)].variable == found[0][0].variable for i in range(len(have))]
+            for side, have in zip(found, (names, made), strict=True)
+        )
+        to = schema.element_type(wide)
+        inner = [self("Cast", n, to=to) if n and of else n for n, of in zip(names, operands, strict=True)]
+        outer = [
+            self._values.take(f"{base}/{kind}") if of else n for n, of in zip(made, results, strict=True)
+        ]
+        self._add(kind, inner, outer, attributes, f"{base}/{kind}")
+        back = {"to": schema.element_type(self._types[names[0]])}
+        for source, name in zip(outer, made, strict=True):
+            if source != name:
+                self._add("Cast", [source], [name], back, f"{base}/Cast")
+
+    def _numbers(self, name: str) -> Array | None:
+        """The numbers of a constant."""
+        weight = self.weights.get(name)
+        return None if weight is None else weight.tensor.numpy()
 
     def _declare(self, value: Value, wanted: str) -> str:
         name = self._named[value] = self._values.take(wanted)
-        self._types[name] = schema.type_name(value.type.dtype)
+        self._types[name] = value.type.dtype
         return name
 
     def _weight(self, key: Any, tensor: Tensor, wanted: str) -> str:
         name = self._shared.get(key)
         if name is None:
             name = self._shared[key] = self._values.take(wanted)
-            self._types[name] = schema.type_name(tensor.dtype)
+            self._types[name] = tensor.dtype
             self.weights[name] = Weight(name, tensor)
         return name
 

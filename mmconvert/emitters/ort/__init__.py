@@ -58,7 +58,7 @@ def write(
     module: Module,
     path: Path,
     *,
-    opset: int = onnx.DEFAULT_OPSET,
+    opset: int | None = None,
     style: Style = "fixed",
     cpu: Cpu | None = None,
     types: bool = False,
@@ -68,7 +68,7 @@ def write(
     Args:
         module: the model, in operators and layouts that ONNX has.
         path: the file to write.
-        opset: the version of the ONNX operators.
+        opset: the version of the ONNX operators; see ``emitters.onnx``.
         style: "fixed" or "runtime"; see the package.
         cpu: "this" or "any"; "this" by default where the style is "fixed". A file that is bound to this kind
             of CPU gives rise to a warning in ``module.warnings``.

@@ -15,3 +15,6 @@ def obstacle(node: Node[Op], *, opset: int = onnx.DEFAULT_OPSET) -> str | None:
         UsageError: ``opset`` cannot be written.
     """
     return constraints.obstacle(node, opset=opset)
+
+
+settle = constraints.settle

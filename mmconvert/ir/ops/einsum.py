@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,12 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
+from mmconvert.ir.ops.binary import Mul
+from mmconvert.ir.ops.indexing import Slice
 from mmconvert.ir.ops.logic import require_same_dtype
 from mmconvert.ir.ops.matmul import MatMul, multiply
 from mmconvert.ir.ops.reduce import ReduceSum, widen
-from mmconvert.ir.ops.shape import Reshape, Transpose
+from mmconvert.ir.ops.shape import Reshape, Transpose, Unsqueeze
 from mmconvert.ir.types import Array, Shape, TensorType, broadcast
 
 _LETTERS = frozenset(string.ascii_letters)
@@ -60,13 +63,17 @@ class Einsum(Op):
         return multiply(a, b).reshape(dims.numbers(product.shape)).transpose(product.perm)
 
     def decompose(self, b: Builder, *xs: Value) -> Value | None:
-        """One operand: a sum and a transposition. Two without diagonals or lone sums: a matrix product."""
+        """Diagonals are sliced out and lone sums taken first; then operands are multiplied two by two."""
         terms, output = parse(self.equation, tuple(x.type.rank for x in xs))
-        if len(xs) == 1 and len(set(terms[0])) == len(terms[0]):
+        if any(len(set(term)) < len(term) for term in terms):
+            return _without_diagonals(b, xs, terms, output)
+        if len(xs) == 1:
             return _sum_one(b, xs[0], terms[0], output)
+        if len(xs) > 2:
+            return _pair_first(b, xs, terms, output)
         product = find_product(terms, output, tuple(x.type.shape for x in xs))
         if product is None:
-            return None
+            return _multiplied(b, xs, terms, output)
         left = b(Reshape(shape=product.left), b(Transpose(perm=product.left_perm), xs[0]))
         right = b(Reshape(shape=product.right), b(Transpose(perm=product.right_perm), xs[1]))
         whole = b(Reshape(shape=product.shape), b(MatMul(), left, right))
@@ -78,6 +85,49 @@ def _sum_one(b: Builder, x: Value, term: str, output: str) -> Value:
     kept = [label for label in term if label in output]
     total = b(ReduceSum(axes=summed, keepdims=False), x) if summed else x
     return b(Transpose(perm=tuple(kept.index(label) for label in output)), total)
+
+
+def _without_diagonals(b: Builder, xs: Sequence[Value], terms: Sequence[str], output: str) -> Value | None:
+    """One operand less in which a label stands twice: of a square laid flat, every ``n + 1``th is taken."""
+    index = next(i for i, term in enumerate(terms) if len(set(term)) < len(term))
+    x, term = xs[index], terms[index]
+    label = next(c for c in term if term.count(c) > 1)
+    second = term.rindex(label)
+    first = term.rindex(label, 0, second)
+    rest = [axis for axis in range(len(term)) if axis not in (first, second)]
+    extent = x.type.shape[first]
+    if not isinstance(extent, int) or extent != x.type.shape[second]:
+        return None
+    x = b(Transpose(perm=(*rest, first, second)), x)
+    x = b(Reshape(shape=(*x.type.shape[:-2], extent * extent)), x)
+    x = b(Slice(axes=(len(rest),), starts=(0,), sizes=(extent,), steps=(extent + 1,)), x)
+    left = "".join(term[axis] for axis in rest) + label
+    return _sum(b, [*xs[:index], x, *xs[index + 1 :]], [*terms[:index], left, *terms[index + 1 :]], output)
+
+
+def _pair_first(b: Builder, xs: Sequence[Value], terms: Sequence[str], output: str) -> Value:
+    """The product of the first two operands with what the others and the output need, then the rest."""
+    needed = set(output).union(*terms[2:])
+    kept = "".join(c for c in dict.fromkeys(terms[0] + terms[1]) if c in needed)
+    return _sum(b, [_sum(b, xs[:2], terms[:2], kept), *xs[2:]], [kept, *terms[2:]], output)
+
+
+def _multiplied(b: Builder, xs: Sequence[Value], terms: Sequence[str], output: str) -> Value:
+    """Two operands, element by element: one axis for each label, of extent 1 where an operand lacks it."""
+    labels = list(dict.fromkeys("".join(terms)))
+    factors = []
+    for x, term in zip(xs, terms, strict=True):
+        turned = b(Transpose(perm=tuple(term.index(c) for c in labels if c in term)), x)
+        lacking = tuple(i for i, c in enumerate(labels) if c not in term)
+        factors.append(b(Unsqueeze(axes=lacking), turned) if lacking else turned)
+    return _sum_one(b, b(Mul(), *factors), "".join(labels), output)
+
+
+def _sum(b: Builder, xs: Sequence[Value], terms: Sequence[str], output: str) -> Value:
+    """An Einsum over labels that need not be letters."""
+    names = dict(zip(dict.fromkeys("".join(terms)), string.ascii_letters, strict=False))
+    written = ["".join(names[label] for label in term) for term in (*terms, output)]
+    return b(Einsum(equation=f"{','.join(written[:-1])}->{written[-1]}"), *xs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,20 @@ from typing import Literal
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.ir import dims, geometry
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit, Pads
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op, operator
+from mmconvert.ir.ops.activation import Clip
+from mmconvert.ir.ops.binary import Add, Mod, Mul, Sub
 from mmconvert.ir.ops.conv import ConvTranspose
-from mmconvert.ir.ops.logic import require_same_dtype
+from mmconvert.ir.ops.indexing import GatherND, Slice
+from mmconvert.ir.ops.logic import And, Greater, GreaterEqual, Less, Where, require_same_dtype
 from mmconvert.ir.ops.reduce import widen
-from mmconvert.ir.ops.shape import Reshape
+from mmconvert.ir.ops.shape import Reshape, Transpose
+from mmconvert.ir.ops.unary import Cast, Floor, Round
 from mmconvert.ir.types import Array, Extent, Layout, TensorType
 
 _CUBIC = -0.75
@@ -56,6 +61,50 @@ class GridSample(Op):
         taps = [self._taps(places[..., -1 - axis], extent) for axis, extent in enumerate(x.shape[2:])]
         y = gathered(wide, taps)
         return y.astype(x.dtype, copy=False)
+
+    def decompose(self, b: Builder, x: Value, grid: Value) -> Value | None:
+        """A weighted sum of Gathers, one for each neighbour; for known spatial extents only."""
+        extents, shape, out = x.type.shape[2:], x.type.shape, grid.type.shape[1:-1]
+        if not all(isinstance(e, int) for e in extents):
+            return None
+        dtype = x.type.dtype
+        wide = dtypes.F32 if dtype.itemsize < 4 else dtype
+        x, grid = (v if v.type.dtype == wide else b(Cast(to=wide), v) for v in (x, grid))
+        count = dims.product(out)
+        places = b(Reshape(shape=(shape[0], count, len(extents))), grid)
+        rows = b(Transpose(perm=(0, 2, 1)), b(Reshape(shape=(*shape[:2], dims.product(extents))), x))
+        total: Value | None = None
+        for chosen in itertools.product(*self._built_taps(b, places, dims.numbers(extents))):
+            (flat, weight), *others = chosen
+            for extent, (index, share) in zip(dims.numbers(extents)[1:], others, strict=True):
+                flat, weight = b(Add(), b(Mul(), flat, extent), index), b(Mul(), weight, share)
+            part = b(Mul(), b(GatherND(batch_dims=1), rows, flat), weight)
+            total = part if total is None else b(Add(), total, part)
+        assert total is not None
+        y = b(Reshape(shape=(*shape[:2], *out)), b(Transpose(perm=(0, 2, 1)), total))
+        return y if dtype == wide else b(Cast(to=dtype), y)
+
+    def _built_taps(
+        self, b: Builder, places: Value, extents: tuple[int, ...]
+    ) -> list[list[tuple[Value, Value]]]:
+        """``_taps`` of every axis as nodes; ``places`` is [N, positions, axes]."""
+        found = []
+        for axis, extent in enumerate(extents):
+            low, high = (0.0, extent - 1.0) if self.align_corners else (-0.5, extent - 0.5)
+            last = len(extents) - 1 - axis
+            place = b(Slice(axes=(2,), starts=(last,), sizes=(1,), steps=(1,)), places)
+            place = b(Add(), b(Mul(), b(Add(), place, 1.0), (high - low) / 2), low)
+            taps = []
+            for index, weight in _built_neighbours(b, place, self.mode):
+                if self.padding == "zeros":
+                    inside = b(And(), b(GreaterEqual(), index, 0.0), b(Less(), index, float(extent)))
+                    weight = b(Mul(), weight, b(Cast(to=weight.type.dtype), inside))
+                elif self.padding == "reflection":
+                    index = _built_reflection(b, index, int(2 * low), int(2 * high))
+                inner = b(Clip(low=0.0, high=extent - 1.0), index)
+                taps.append((b(Cast(to=dtypes.I64), inner), weight))
+            found.append(taps)
+        return found
 
     def _taps(self, place: Array, extent: int) -> Taps:
         """The neighbours along an axis, what lies outside with weight 0 or led back inside."""
@@ -100,6 +149,46 @@ def _reflected(index: Array, low: int, high: int) -> Array:
         return np.zeros_like(index)
     offset = np.mod(2 * index - low, 2 * span)
     return np.asarray((np.where(offset > span, 2 * span - offset, offset) + low) // 2)
+
+
+def _built_neighbours(b: Builder, place: Value, mode: str) -> list[tuple[Value, Value]]:
+    """``_neighbours`` as nodes; the positions are whole numbers of the type of ``place``."""
+    one = b.constant(1.0, place.type.dtype)
+    if mode == "nearest":
+        return [(b(Round(), place), one)]
+    first = b(Floor(), place)
+    t = b(Sub(), place, first)
+    rest = b(Sub(), one, t)
+    if mode == "linear":
+        return [(first, rest), (b(Add(), first, one), t)]
+    near, far = (_CUBIC + 2, -_CUBIC - 3, 0.0, 1.0), (_CUBIC, -5 * _CUBIC, 8 * _CUBIC, -4 * _CUBIC)
+    weights = [
+        _polynomial(b, b(Add(), t, one), far),
+        _polynomial(b, t, near),
+        _polynomial(b, rest, near),
+        _polynomial(b, b(Add(), rest, one), far),
+    ]
+    return [(b(Add(), first, float(k)), weight) for k, weight in zip((-1, 0, 1, 2), weights, strict=True)]
+
+
+def _polynomial(b: Builder, x: Value, coefficients: tuple[float, ...]) -> Value:
+    """The highest power comes first."""
+    leading, *rest = coefficients
+    total = b(Mul(), x, leading)
+    for coefficient in rest[:-1]:
+        total = b(Mul(), b(Add(), total, coefficient), x)
+    return b(Add(), total, rest[-1])
+
+
+def _built_reflection(b: Builder, index: Value, low: int, high: int) -> Value:
+    """``_reflected`` as nodes."""
+    span = float(high - low)
+    if span == 0:
+        return b(Mul(), index, 0.0)
+    offset = b(Mod(), b(Sub(), b(Mul(), index, 2.0), float(low)), 2 * span)
+    mirrored = b(Sub(), b.constant(2 * span, index.type.dtype), offset)
+    turned = b(Where(), b(Greater(), offset, span), mirrored, offset)
+    return b(Floor(), b(Mul(), b(Add(), turned, float(low)), 0.5))
 
 
 def gathered(x: Array, taps: list[Taps]) -> Array:

@@ -83,8 +83,11 @@ class Pad(Op):
         for extent, pair in zip(x.shape, self.pads, strict=True):
             kept = extent + sum(p for p in pair if isinstance(p, int) and p < 0)
             for p in pair:
-                room = kept - _added(p) - (spare or 0)
-                if spare is not None and _added(p) != 0 and isinstance(room, int) and room < 0:
+                if spare is None or _added(p) == 0:
+                    continue
+                # An extent that may be 0 when the model runs still needs an element to begin with.
+                room = kept - (_added(p) if isinstance(p, int) else 1) - spare
+                if isinstance(room, int) and room < 0:
                     return False
         return True
 

@@ -167,7 +167,9 @@ class Split(Op):
     def evaluate(self, x: Array) -> tuple[Array, ...]:
         return tuple(np.split(x, np.cumsum(dims.numbers(self.sizes))[:-1], axis=self.axis))
 
-    def decompose(self, b: Builder, x: Value) -> tuple[Value, ...]:
+    def decompose(self, b: Builder, x: Value) -> tuple[Value, ...] | None:
+        if x.type.shape[self.axis] == 0 and not all(isinstance(size, int) for size in self.sizes):
+            return None  # no slice begins anywhere
         parts: list[Value] = []
         start: Extent = 0
         for size in self.sizes:

@@ -41,7 +41,7 @@ CANNOT = [
     ),
     *(
         Cannot(f"{kind}/*", "the emitter has no rule for it yet, and it has no decomposition")
-        for kind in ("GridSample", "NonMaxSuppression", "ReverseSequence", "Unique")
+        for kind in ("NonMaxSuppression", "ReverseSequence", "Unique")
     ),
     *(
         Cannot(f"{kind}/*", "TFLite has no builtin for it, and it has no decomposition")

@@ -250,4 +250,4 @@ WHERE = _builtin("WHERE", 109, 85)
 # Control flow
 IF = _builtin("IF", 118, 92, "then_subgraph_index:i32 else_subgraph_index:i32")
 WHILE = _builtin("WHILE", 119, 93, "cond_subgraph_index:i32 body_subgraph_index:i32")
-DYNAMIC_UPDATE_SLICE = _builtin("DYNAMIC_UPDATE_SLICE", 151, 118)
+DYNAMIC_UPDATE_SLICE = _builtin("DYNAMIC_UPDATE_SLICE", 151, 117)

@@ -20,6 +20,7 @@ from mmconvert.ir.ops import (
     ScatterND,
     Slice,
     Trilu,
+    UpdateSlice,
 )
 from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
@@ -57,9 +58,11 @@ def spelled(op: Op, x: list[Array]) -> tuple[list[Array], dict[str, Any]]:
 
 # ONNX Runtime has no OneHot of a scalar, nor of this pair of types.
 LACKING = ("OneHot/scalar", "OneHot/i32")
+JUDGED = [c for c in CASES if c.name not in LACKING and not isinstance(c.op, UpdateSlice)]
+"""What ONNX has; LiteRT judges UpdateSlice, with the other operators that are written for it."""
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.name not in LACKING], ids=str)
+@pytest.mark.parametrize("case", JUDGED, ids=str)
 def test_operators_are_onnx_runtimes(case: Case) -> None:
     arrays = operands(case)
     inputs, attributes = spelled(case.op, arrays)

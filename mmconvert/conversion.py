@@ -15,20 +15,23 @@ import numpy as np
 from mmconvert import dtypes, registry
 from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.files import require_writable
-from mmconvert.ir.copy import copy_module
+from mmconvert.ir.copy import copy_graph, copy_module
 from mmconvert.ir.ends import fix_dims, rename_ends
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Array
 from mmconvert.lowering import lower
+from mmconvert.passes import pipeline
 from mmconvert.passes.layout.assign import IoLayout
 from mmconvert.passes.outcome import Outcome
+from mmconvert.passes.store_weights_as_float16 import store_weights_as_float16
 from mmconvert.registry import Format
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification import sides
 from mmconvert.verification.compare import K
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe
+from mmconvert.verification.narrow import judge_narrow
 from mmconvert.verification.sides import IoPermutations, Side
 from mmconvert.verification.verdict import Verdict
 
@@ -93,7 +96,7 @@ class Plan:
 
     Attributes:
         path, format: where to, and what.
-        options: ``io_layout``, and the emitter's own.
+        options: ``io_layout``, ``precision``, and the emitter's own.
         fix_dims: numbers for extents of the inputs, by their names; see ``ir.ends.fix_dims``.
         rename: other names of inputs and outputs.
         verify: whether to run source and target.
@@ -123,6 +126,10 @@ class Plan:
         if layout not in get_args(IoLayout):
             raise UsageError(f"io_layout is {' or '.join(get_args(IoLayout))}, not {layout!r}")
         emitter = registry.load_module(self.format.emitter)
+        known = getattr(emitter, "PRECISIONS", ())
+        if self._precision is not None and self._precision not in known:
+            hint = f"it has {', '.join(known)}" if known else "leave precision out: it has weights as they are"
+            raise UsageError(f"{self.format.title} has no precision {self._precision!r}", hint=hint)
         require_options(emitter.write, self._own(), f"writing {self.format.title}")
         require_writable(self.path, folder=self.format.folder)
         if hasattr(emitter, "require"):
@@ -141,14 +148,25 @@ class Plan:
                 reference = observe(self._ends(module.graph), self._feeds(written.graph), progress=progress)
         progress("converting")
         with report.timed("convert"):
-            permutations = self._write(copy_module(written), report)
+            lowered = copy_module(written)
+            permutations = self._lower(lowered, report)
+            exact = copy_graph(lowered.graph)
+            if self._precision == "fp16":
+                self._narrow(lowered.graph, report)
+            self._write(lowered, report)
         if reference is not None:
             with report.timed("verify"):
-                report.verdict = self._judge(reference, permutations, progress)
+                report.verdict = self._judge(reference, permutations, exact, lowered.graph, progress)
+
+    @property
+    def _precision(self) -> str | None:
+        precision: str | None = self.options.get("precision")
+        return precision
 
     def _own(self) -> dict[str, Any]:
         """The emitter's options."""
-        return {n: v for n, v in self.options.items() if n != "io_layout" and v is not None}
+        general = ("io_layout", "precision")
+        return {n: v for n, v in self.options.items() if n not in general and v is not None}
 
     def _ends(self, graph: Graph) -> Graph:
         return rename_ends(graph, self.rename)
@@ -159,25 +177,51 @@ class Plan:
         named = [{self.rename.get(name, name): array for name, array in feed.items()} for feed in self.inputs]
         return [feeds.fit(graph, feed) for feed in named]
 
-    def _write(self, module: Module, report: Report) -> IoPermutations:
-        """Lowers ``module`` in place and writes it."""
-        beside = self.path.with_name(f"{self.path.name}.data")
-        before, own = _stamp(beside), self._own()
+    def _lower(self, module: Module, report: Report) -> IoPermutations:
+        """Rewrites ``module`` in place, until the target can express it."""
         moved = lower(
             module.graph,
             self.format,
             io_layout=self.options.get("io_layout", "source"),
             watch=lambda name, _, outcome: report.passes.append((name, outcome)),
-            **own,
+            **self._own(),
         )
-        known = len(module.warnings)
-        report.operators = registry.load_module(self.format.emitter).write(module, self.path, **own)
-        report.warnings += module.warnings[known:]
-        report.size = _size(self.path) + (_size(beside) if _stamp(beside) != before else 0)
         return IoPermutations(*moved)
 
-    def _judge(self, reference: Reference, permutations: IoPermutations, progress: Progress) -> Verdict:
-        """The verdict on the file that was just written. A runtime that refuses it says that it is wrong."""
+    def _narrow(self, graph: Graph, report: Report) -> None:
+        """Rounds the weights of ``graph``, and says which had to stay as they are."""
+
+        def watch(name: str, _: Graph, outcome: Outcome) -> None:
+            report.passes.append((name, outcome))
+            report.warnings += [f"{place} {reason}" for place, reason in outcome.declined]
+
+        pipeline.run(graph, (store_weights_as_float16(),), watch)
+
+    def _write(self, module: Module, report: Report) -> None:
+        beside = self.path.with_name(f"{self.path.name}.data")
+        before, known = _stamp(beside), len(module.warnings)
+        emitter = registry.load_module(self.format.emitter)
+        report.operators = emitter.write(module, self.path, **self._own())
+        report.warnings += module.warnings[known:]
+        report.size = _size(self.path) + (_size(beside) if _stamp(beside) != before else 0)
+
+    def _judge(
+        self,
+        reference: Reference,
+        permutations: IoPermutations,
+        exact: Graph,
+        written: Graph,
+        progress: Progress,
+    ) -> Verdict:
+        """The verdict on the file that was just written. A runtime that refuses it says that it is wrong.
+
+        Args:
+            reference: the source.
+            permutations: how inputs and outputs were moved.
+            exact: the lowered graph, before its weights were rounded.
+            written: the lowered graph as it was written.
+            progress: is told what runs.
+        """
         side: Side | None
         try:
             side, notes = sides.best(self.path, self.format, permutations)
@@ -185,7 +229,10 @@ class Plan:
             return Verdict("executed", failure=str(error))
         if side is None:
             return Verdict("not executed", notes=notes)
-        verdict = judge(reference, side, k=self.k, progress=progress)
+        if self._precision is None:
+            verdict = judge(reference, side, k=self.k, progress=progress)
+        else:
+            verdict = judge_narrow(reference, exact, written, side, k=self.k, progress=progress)
         verdict.notes[:0] = notes
         return verdict
 

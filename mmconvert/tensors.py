@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmconvert.dtypes import DType
+from mmconvert.dtypes import F16, F32, DType
 from mmconvert.errors import InvalidModelError
 from mmconvert.files import release_pages
 
@@ -29,9 +29,16 @@ _seen = 0
 
 
 class Tensor:
-    """A constant: element type, shape, and a way to its values."""
+    """A constant: element type, shape, and a way to its values.
 
-    __slots__ = ("_array", "_load", "dtype", "shape")
+    Attributes:
+        dtype: element type.
+        shape: extents.
+        stored: the tensor of a narrower element type that this one was widened from, and that has the same
+            values; None where there is none. A file may hold that one, and widen it when it is read.
+    """
+
+    __slots__ = ("_array", "_load", "dtype", "shape", "stored")
 
     def __init__(self, dtype: DType, shape: tuple[int, ...], load: Callable[[], Array]) -> None:
         """
@@ -41,6 +48,7 @@ class Tensor:
             load: returns an array of exactly this dtype and shape; called at every ``numpy()``.
         """
         self.dtype, self.shape = dtype, shape
+        self.stored: Tensor | None = None
         self._load = load
         self._array: Array | None = None
 
@@ -121,15 +129,26 @@ class Tensor:
         if perm == tuple(range(len(perm))):
             return self
         shape = tuple(self.shape[p] for p in perm)
-        return self.map(lambda a: row_major(a.transpose(perm)), shape=shape)
+        moved = self.map(lambda a: row_major(a.transpose(perm)), shape=shape)
+        moved.stored = self.stored and self.stored.transpose(perm)
+        return moved
 
     def reshape(self, shape: tuple[int, ...]) -> Tensor:
         """The same values in row-major order under another shape."""
-        return self if shape == self.shape else self.map(lambda a: a.reshape(shape), shape=shape)
+        if shape == self.shape:
+            return self
+        moved = self.map(lambda a: a.reshape(shape), shape=shape)
+        moved.stored = self.stored and self.stored.reshape(shape)
+        return moved
 
     def cast(self, dtype: DType) -> Tensor:
         """The values converted to ``dtype``."""
-        return self if dtype == self.dtype else self.map(lambda a: a.astype(dtype), dtype=dtype)
+        if dtype == self.dtype:
+            return self
+        converted = self.map(lambda a: a.astype(dtype), dtype=dtype)
+        if (self.dtype, dtype) == (F16, F32):
+            converted.stored = self
+        return converted
 
 
 def row_major(array: Array) -> Array:

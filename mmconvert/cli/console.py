@@ -72,6 +72,8 @@ def show_verdict(verdict: Verdict) -> None:
         click.echo(f"the target does not run: {verdict.failure}")
     if verdict.outputs:
         _show_outputs("output", verdict.outputs)
+    for name, decibels in verdict.losses.items():
+        click.echo(f"rounding the weights: {name} has {decibels:.1f} dB of signal over noise")
     if not verdict.source_agrees:
         click.echo(f"{verdict.source} itself computes something else than what mmconvert read:")
         _show_outputs("output of the source", verdict.source_outputs)

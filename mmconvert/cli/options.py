@@ -169,6 +169,11 @@ _WRITING = (
         show_default=True,
         help="Order of axes of inputs and outputs: the source's, or that of the target's operators.",
     ),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp16"]),
+        help="TFLite, ONNX: float32 weights as float16, widened when the file is loaded; else as they are.",
+    ),
     click.option("--no-verify", is_flag=True, help="Write the target and do not run it."),
     click.option(
         "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."

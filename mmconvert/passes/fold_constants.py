@@ -9,9 +9,10 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import ControlOp, Op
-from mmconvert.ir.ops import Dequantize
+from mmconvert.ir.ops import Cast, Dequantize
 from mmconvert.ir.types import Array
 from mmconvert.passes.outcome import Outcome
+from mmconvert.passes.store_weights_as_float16 import SMALLEST
 from mmconvert.tensors import Tensor
 
 EAGER = 1 << 16
@@ -64,9 +65,20 @@ def _fold(node: Node[Op], outcome: Outcome) -> list[Tensor] | None:
     if made > GROWTH + sum(t.nbytes for t in operands if t is not None):
         outcome.decline(node, "the result is much larger than its operands")
         return None
+    if (half := _half(node)) is not None:
+        return [half.cast(dtypes.F32)]
     if made > EAGER and len(node.outputs) == 1:
         return [_lazy(node.op, operands, node.output)]
     return [Tensor.of(np.ascontiguousarray(a).reshape(a.shape)) for a in _evaluate(node.op, operands)]
+
+
+def _half(node: Node[Op]) -> Tensor | None:
+    """The float16 weight that ``node`` widens: a file may hold it as it is (``Tensor.stored``)."""
+    if not is_op(node, Cast) or node.op.to != dtypes.F32:
+        return None
+    tensor = node.operand(0).constant
+    large = tensor is not None and tensor.dtype == dtypes.F16 and tensor.size >= SMALLEST
+    return tensor if large else None
 
 
 def _content(value: Value) -> Array | None:

@@ -30,12 +30,15 @@ class Observation:
         truth: the outputs in float64.
         own: the outputs of the interpreter in float32.
         witness: the outputs of the source's own framework, where it was asked.
+        unrounded: the same before the weights were rounded, where they were: what float32 arithmetic does to
+            the one it may do to the other.
     """
 
     feed: Feed
     truth: Mapping[str, Array]
     own: Mapping[str, Array]
     witness: Mapping[str, Array] | None = None
+    unrounded: Observation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +154,39 @@ def _score(
     if own.shape != truth.shape:  # rounding decided how many elements there are
         truth = own
     witness = observation.witness[name] if trusted and observation.witness is not None else own
-    score = _compare(name, actual, truth, own, witness, k)
+    twin = observation.unrounded
+    pair = (own, truth) if twin is None else (twin.own[name], twin.truth[name])
+    score = _compare(name, actual, truth, own, witness, pair, k)
     if not score.passed and is_approximate(value):
-        return _compare(name, excuse(actual, truth), truth, own, excuse(witness, truth), k, own.dtype)
+        return _compare(name, excuse(actual, truth), truth, own, excuse(witness, truth), pair, k, own.dtype)
     if not score.passed or not saturates(value):
         return score
-    a, t, o, w = (logarithm(array, own.dtype) for array in (actual, truth, own, witness))
-    return max(score, _compare(name, a, t, o, w, k, own.dtype), key=_over)
+    a, t, o, w, *p = (logarithm(array, own.dtype) for array in (actual, truth, own, witness, *pair))
+    return max(score, _compare(name, a, t, o, w, (p[0], p[1]), k, own.dtype), key=_over)
 
 
 def _compare(
-    name: str, actual: Array, truth: Array, own: Array, witness: Array, k: float, dtype: DType | None = None
+    name: str,
+    actual: Array,
+    truth: Array,
+    own: Array,
+    witness: Array,
+    twin: tuple[Array, Array],
+    k: float,
+    dtype: DType | None = None,
 ) -> OutputVerdict:
-    """``dtype`` is that of the output, where the arrays are something else than the output itself."""
+    """One output as it is, or some function of it.
+
+    Args:
+        name: the output's.
+        actual, truth, own, witness: what is judged, and what the source computes.
+        twin: the float32 outputs and their truth whose error counts as well.
+        k: how many times the source's error the target may have.
+        dtype: that of the output, where the arrays are something else than the output itself.
+    """
     own_error = compare.measure(own, truth, own).worst(compare.measure(witness, truth, own))
+    twin_error = compare.measure(twin[0], twin[1], twin[0])
+    own_error = own_error.worst(twin_error) if twin_error.is_finite else own_error
     allowed = compare.budget(own_error, dtype or own.dtype, k)
     error = compare.measure(actual, truth, own)
     return OutputVerdict(name, error, own_error, allowed, error.within(allowed))

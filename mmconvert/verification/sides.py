@@ -63,6 +63,14 @@ class IoPermutations:
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+    def feed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The source's inputs as the target takes them."""
+        return {n: a.transpose(self.inputs[n]) if n in self.inputs else a for n, a in inputs.items()}
+
+    def output(self, name: str, array: Array) -> Array:
+        """An output of the source as the target gives it."""
+        return array.transpose(self.outputs[name]) if name in self.outputs else array
+
 
 UNMOVED = IoPermutations()
 
@@ -79,16 +87,12 @@ class Side:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs in the source's order of axes."""
         moved = self.permutations.outputs
-        results = self.runnable.run(self._fed(inputs))
+        results = self.runnable.run(self.permutations.feed(inputs))
         return {n: a.transpose(_inverse(moved[n])) if n in moved else a for n, a in results.items()}
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The inner values, in the target's order of axes."""
-        return self.runnable.intermediates(self._fed(inputs))
-
-    def _fed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        moved = self.permutations.inputs
-        return {n: a.transpose(moved[n]) if n in moved else a for n, a in inputs.items()}
+        return self.runnable.intermediates(self.permutations.feed(inputs))
 
 
 def interpreted(graph: Graph, precision: Precision = "float32") -> Side:

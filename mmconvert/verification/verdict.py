@@ -86,6 +86,8 @@ class Verdict:
         inputs: how many inputs were tried.
         source_outputs: where the source was run by its own framework, one verdict for each output of that:
             it has to agree with the truth, which comes from how mmconvert read the file.
+        losses: where weights were rounded to fewer bits, what that does to each output, as the ratio of signal
+            to noise in decibels; ``outputs`` is then about the graph with these weights.
         failure: why the target could not be run, although its runtime is there.
         first_divergence: the first wrong operator, when there is one and it could be found.
         notes: what a reader should know.
@@ -97,6 +99,7 @@ class Verdict:
     outputs: list[OutputVerdict] = field(default_factory=list)
     inputs: int = 0
     source_outputs: list[OutputVerdict] = field(default_factory=list)
+    losses: dict[str, float] = field(default_factory=dict)
     failure: str = ""
     first_divergence: Divergence | None = None
     notes: list[str] = field(default_factory=list)
@@ -135,6 +138,7 @@ class Verdict:
             "inputs": self.inputs,
             "outputs": [o.to_json() for o in self.outputs],
             "source_outputs": [o.to_json() for o in self.source_outputs],
+            "losses": {n: v if v < float("inf") else str(v) for n, v in self.losses.items()},
             "failure": self.failure,
             "first_divergence": None if found is None else found.to_json(),
             "notes": self.notes,

@@ -22,6 +22,9 @@ TARGET_LAYOUT = Layout.NCHW
 PASSES: tuple[Pass, ...] = (fuse_hard_sigmoid,)
 """Fusions into operators that ONNX has and other targets lack."""
 
+PRECISIONS = ("fp16",)
+"""What weights can be rounded to."""
+
 DEFAULT_OPSET = 17
 """What is written unless asked otherwise: the newest opset that runtimes and vendors' tools all read."""
 

@@ -97,6 +97,7 @@ class Writer:
         self._types: dict[str, DType] = {}
         self._read: set[str] = set()
         self._shared: dict[Any, str] = {}
+        self._widened: list[NodeProto] = []
         self._node: Node[Op] | None = None
 
     # --- for the rules -------------------------------------------------------------------------------
@@ -146,11 +147,24 @@ class Writer:
         if known is not None:
             return known
         if (constant := value.constant) is not None:
-            name = self._named[value] = self._weight(id(constant), constant, value.name or "weight")
+            name = self._named[value] = self._constant(constant, value.name or "weight")
             return name
         if self.dry:
             return self._declare(value, value.name or "value")
         raise InternalError(f"{value!r} is read before it is written")
+
+    def _constant(self, tensor: Tensor, wanted: str) -> str:
+        """A weight; one that is stored in a narrower type is widened at the start of the main graph."""
+        stored = tensor.stored
+        if stored is None or id(tensor) in self._shared:
+            return self._weight(id(tensor), tensor, wanted)
+        source = self._weight(id(stored), stored, f"{wanted}/{dtypes.name(stored.dtype)}")
+        name = self._shared[id(tensor)] = self._values.take(wanted)
+        self._types[name] = tensor.dtype
+        proto = NodeProto(op_type="Cast", name=self._nodes.take(f"{name}/Cast"), input=[source], output=[name])
+        proto.attribute.append(helper.make_attribute("to", schema.element_type(tensor.dtype)))
+        self._widened.append(proto)
+        return name
 
     def constant(self, data: Any, dtype: DType, name: str = "constant") -> str:
         """A small constant of a rule's own; equal ones are written once."""
@@ -212,8 +226,13 @@ class Writer:
             if self._named.get(value) != info.name:
                 self._copy(self.name(value), info.name)
         self._close(proto)
+        widened = [node for node in self._widened if node.output[0] in self._read]
+        self._read.update(node.input[0] for node in widened)
         # An operand that the opset has as an attribute was read when it was written.
         self.weights = {name: weight for name, weight in self.weights.items() if name in self._read}
+        nodes = [*widened, *proto.node]
+        del proto.node[:]
+        proto.node.extend(nodes)
         return proto
 
     @contextmanager

@@ -18,11 +18,12 @@ from mmconvert.files import atomic_write
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
 
-__all__ = ["PASSES", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
 SUFFIXES = (".tflite",)
 TARGET_LAYOUT = Layout.NHWC
 PASSES = (settle_quantization,)
+PRECISIONS = ("fp16",)
 
 _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""

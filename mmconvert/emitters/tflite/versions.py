@@ -55,7 +55,7 @@ _BY_TYPE: dict[str, dict[str, int]] = {
         ("GATHER_ND", "i16 bool", (3, 5)),
         ("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND", "i8 i16", (2, 4)),
         ("RANGE", "i64", (2,)),
-        ("DEQUANTIZE", "i8 i16", (2, 3)),
+        ("DEQUANTIZE", "i8 i16 f16", (2, 3, 3)),
     )
     for name in names.split()
 }

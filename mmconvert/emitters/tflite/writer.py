@@ -280,10 +280,19 @@ class Writer:
         if value.constant is not None:
             value = self._shared(value, value.constant)
         found = self._indices.get(value)
-        if found is None:
+        if found is None and value.constant is not None and value.constant.stored is not None:
+            found = self._indices[value] = self._widened(value, value.constant.stored)
+        elif found is None:
             found = self._indices[value] = len(self.tensors)
             self.tensors.append(self._describe(value))
         return found
+
+    def _widened(self, value: Value, stored: Tensor) -> int:
+        """The index of a constant that is stored in a narrower type; runtimes widen it once."""
+        wide = Value(value.type, self._name(value))
+        narrow = self.tensor(stored, f"{wide.name}/{dtypes.name(stored.dtype)}")
+        self.emit(tfl.DEQUANTIZE, (narrow,), (wide,), {})
+        return self.index(wide)
 
     def _describe(self, value: Value) -> Table:
         shape, grid = value.type.shape, self.grids.get(value)

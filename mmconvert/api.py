@@ -162,9 +162,9 @@ def convert(
         k: how many times the source's own float32 error the target may have.
         progress: is told what is being done.
         **options: ``io_layout``: "source" keeps the order of axes of inputs and outputs, "target" takes that
-            of the target's operators. ``precision="fp16"`` stores float32 weights of 1024 elements and more as
-            float16, which are widened when the file is loaded (TFLite, ONNX); the verdict is then about the
-            graph with these weights, and ``verdict.losses`` says what rounding them does to the outputs.
+            of the target's operators. ``precision="fp16"`` stores float32 weights of 1024 elements and more
+            as float16, which are widened when the file is loaded (TFLite, ONNX); the verdict is then about
+            the graph with these weights, and ``verdict.losses`` says what rounding does to the outputs.
             And the emitter's own (for ONNX ``opset``, ``ir_version`` and ``external_data``).
 
     Returns:

@@ -17,7 +17,7 @@ from mmconvert.tensors import Array
 
 
 def copy_graph(graph: Graph, bindings: Mapping[str, int] | None = None) -> Graph:
-    """The same nodes over new values. Weights are shared, and sub-graphs where nothing in them is bound.
+    """The same nodes over new values, also in the graphs inside of operators; weights are shared.
 
     Args:
         graph: what to copy.
@@ -98,7 +98,7 @@ def _copy(graph: Graph, bindings: Bindings) -> Graph:
 def _bound(op: Op, bindings: Bindings) -> Op:
     """``op`` with ``bindings`` in place of its extents, also inside its graphs."""
     op = op.bind(bindings)
-    if not bindings or not isinstance(op, ControlOp):
+    if not isinstance(op, ControlOp):
         return op
     values = {f.name: getattr(op, f.name) for f in dataclasses.fields(cast(Any, op))}
     graphs = {name: _copy(v, bindings) for name, v in values.items() if isinstance(v, Graph)}

@@ -86,8 +86,8 @@ class Verdict:
         inputs: how many inputs were tried.
         source_outputs: where the source was run by its own framework, one verdict for each output of that:
             it has to agree with the truth, which comes from how mmconvert read the file.
-        losses: where weights were rounded to fewer bits, what that does to each output, as the ratio of signal
-            to noise in decibels; ``outputs`` is then about the graph with these weights.
+        losses: where weights were rounded to fewer bits, what that does to each output, as the ratio of
+            signal to noise in decibels; ``outputs`` is then about the graph with these weights.
         failure: why the target could not be run, although its runtime is there.
         first_divergence: the first wrong operator, when there is one and it could be found.
         notes: what a reader should know.

@@ -161,7 +161,9 @@ class Writer:
         source = self._weight(id(stored), stored, f"{wanted}/{dtypes.name(stored.dtype)}")
         name = self._shared[id(tensor)] = self._values.take(wanted)
         self._types[name] = tensor.dtype
-        proto = NodeProto(op_type="Cast", name=self._nodes.take(f"{name}/Cast"), input=[source], output=[name])
+        proto = NodeProto(
+            op_type="Cast", name=self._nodes.take(f"{name}/Cast"), input=[source], output=[name]
+        )
         proto.attribute.append(helper.make_attribute("to", schema.element_type(tensor.dtype)))
         self._widened.append(proto)
         return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from mmconvert import registry
 from mmconvert.conversion import Plan, Report, require_options, suspicious_weights
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
+from mmconvert.files import read_text
 from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
 from mmconvert.ir.check import check
@@ -135,6 +137,7 @@ def convert(
     activations: Mapping[str, Any] | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
+    labels: AnyPath | Sequence[str] | None = None,
     verify: bool = True,
     inputs: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
@@ -156,6 +159,8 @@ def convert(
         fix_dims: numbers for extents of inputs that are open in the source: by name (``{"batch": 1}``), or by
             an input and one of its axes (``{"image:0": 1}``). The target is specialised for them.
         rename: other names for inputs and outputs in the target, by those in the source.
+        labels: class labels, or a text file with one on each line; formats that keep such (TFLite, ONNX) have
+            them in place of the source's.
         verify: run source and target and compare them.
         inputs: what to compare them on, by the source's names; seeded inputs that fit the model by default.
         seed: for generated inputs.
@@ -186,6 +191,7 @@ def convert(
             **_given(network=network, fix=fix, items=items, activations=activations),
         )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
+    _label(model, labels)
     plan.carry_out(model, report, progress)
     return report
 
@@ -205,6 +211,7 @@ def extract(
     activations: Mapping[str, Any] | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
+    labels: AnyPath | Sequence[str] | None = None,
     verify: bool = True,
     feeds: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
@@ -223,8 +230,8 @@ def extract(
         fix_dims: numbers for extents of the source's inputs, put in before it is cut.
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
-        to, source_format, network, fix, items, activations, verify, seed, k, progress, **options: see
-            ``convert``.
+        to, source_format, network, fix, items, activations, labels, verify, seed, k, progress, **options:
+            see ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -246,7 +253,9 @@ def extract(
             **_given(network=network, fix=fix, items=items, activations=activations),
         )
         model.graph = extract_graph(bind(model.graph, fix_dims or {}), inputs, outputs)
+        model.metadata = replace(model.metadata, files={})  # they are about the whole
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
+    _label(model, labels)
     plan.carry_out(model, report, progress)
     return report
 
@@ -354,6 +363,18 @@ def input_names(*models: AnyPath, **options: Any) -> list[str]:
         if format.parser:
             return [v.name for v in load(path, **options).graph.inputs]
     return list(sides.require_runtime(paths[0], formats[0]).runnable.inputs)
+
+
+def _label(model: Model, labels: AnyPath | Sequence[str] | None) -> None:
+    """Gives a model other class labels.
+
+    Raises:
+        UsageError: they stand in a file that cannot be read.
+    """
+    if isinstance(labels, str | os.PathLike):
+        labels = read_text(Path(labels)).splitlines()
+    if labels is not None:
+        model.metadata = model.metadata.relabelled(tuple(labels))
 
 
 def _target(source: AnyPath, target: AnyPath, to: str | None) -> registry.Format:

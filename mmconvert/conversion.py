@@ -128,9 +128,7 @@ class Plan:
         emitter = registry.load_module(self.format.emitter)
         known = getattr(emitter, "PRECISIONS", ())
         if self._precision is not None and self._precision not in known:
-            hint = (
-                f"it has {', '.join(known)}" if known else "it has the weights as they are"
-            )
+            hint = f"it has {', '.join(known)}" if known else "it has the weights as they are"
             raise UsageError(f"{self.format.title} has no precision {self._precision!r}", hint=hint)
         require_options(emitter.write, self._own(), f"writing {self.format.title}")
         require_writable(self.path, folder=self.format.folder)

@@ -108,6 +108,21 @@ class _Flowing(io.FileIO):
         return written
 
 
+def read_text(path: Path) -> str:
+    """A text file of the user's.
+
+    Raises:
+        UsageError: it cannot be read, or is no text in UTF-8.
+    """
+    require_file(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot be read: {_reason(error)}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise UsageError("is no text in UTF-8", where=str(path)) from error
+
+
 def map_file(path: Path) -> memoryview:
     """The bytes of a file, mapped into memory and read on demand.
 

@@ -68,6 +68,11 @@ def _show(document: dict[str, Any], *, ops: bool) -> None:
     weights = document["weights"]
     size = console.megabytes(weights["bytes"])
     click.echo(f"  {weights['elements']:,} weights in {weights['tensors']} tensors, {size}")
+    if labels := document["labels"]:
+        click.echo(f"  {len(labels)} labels: {', '.join(labels[:3])}{', ...' if len(labels) > 3 else ''}")
+    for key, text in document["properties"].items():
+        if key.startswith("input_"):
+            click.echo(f"  {key} {text}")
     counts = document["operators"]
     click.echo(f"  {sum(counts.values())} operators")
     for name, count in counts.items() if ops else ():
@@ -97,6 +102,8 @@ def _document(model: Model) -> dict[str, Any]:
         "format": model.metadata.format,
         "producer": model.metadata.producer,
         "opset": model.metadata.opset,
+        "labels": list(model.metadata.labels),
+        "properties": model.metadata.properties,
         "inputs": {v.name: str(v.type) for v in graph.inputs},
         "outputs": {n: str(v.type) for n, v in zip(graph.output_names, graph.outputs, strict=True)},
         "weights": {

@@ -135,6 +135,9 @@ _WRITING = (
         callback=_names,
         help="Other names for inputs and outputs.",
     ),
+    click.option(
+        "--labels", type=click.Path(), metavar="FILE", help="TFLite, ONNX: class labels, one on each line."
+    ),
     click.option("--opset", type=int, help="ONNX, ORT: the operator set to write."),
     click.option("--ir-version", type=int, help="ONNX: the version of the file format to write."),
     click.option(

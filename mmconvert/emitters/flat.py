@@ -208,6 +208,14 @@ class LaidOut:
     data: bytearray
     blobs: tuple[tuple[int, Blob], ...]
 
+    @property
+    def end(self) -> int:
+        """The number of bytes of the whole."""
+        if not self.blobs:
+            return len(self.data)
+        position, blob = self.blobs[-1]
+        return position + 4 + blob.nbytes
+
 
 def lay_out(root: Table, identifier: bytes, limit: int = LIMIT) -> LaidOut:
     """Gives everything below ``root`` its place; the bytes of every blob start at a multiple of 16.

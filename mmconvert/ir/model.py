@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mmconvert.ir.graph import Graph
 from mmconvert.tensors import Tensor
@@ -17,7 +17,12 @@ class Metadata:
         producer: the program that wrote the source, with its version.
         opset: the source's operator set, 0 when it has none.
         labels: class labels, empty when unknown.
-        properties: free key-value pairs of the file.
+        properties: free key-value pairs of the file. ``input_<i>.mean`` and ``input_<i>.std`` say how an
+            input is normalized, ``(x - mean) / std``, with one number or one for each channel, and
+            ``input_<i>.color`` whether it is "rgb" or "grayscale". ``name``, ``description``, ``version``,
+            ``author`` and ``license`` are those of the model.
+        files: what came with the model, by name: a TFLite model's metadata (``TFLITE_METADATA``) and the
+            files that it refers to. They go into a file of the same format as they are.
     """
 
     format: str = ""
@@ -25,6 +30,12 @@ class Metadata:
     opset: int = 0
     labels: tuple[str, ...] = ()
     properties: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def relabelled(self, labels: tuple[str, ...]) -> Metadata:
+        """The same with other class labels, and without what the file had to say about the old ones."""
+        kept = {key: text for key, text in self.properties.items() if key not in ("labels", "names")}
+        return replace(self, labels=labels, properties=kept, files={})
 
 
 @dataclass(frozen=True, slots=True)

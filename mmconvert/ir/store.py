@@ -7,6 +7,7 @@ text says what they are.
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import struct
@@ -74,15 +75,19 @@ def load(path: Path) -> Module:
         text = (path / GRAPH).read_text(encoding="utf-8")
         metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
         graph = _read_graph(text, path / WEIGHTS)
-        return Module(graph, Metadata(**{**metadata, "labels": tuple(metadata.get("labels", ()))}))
+        metadata["labels"] = tuple(metadata.get("labels", ()))
+        files = metadata.get("files", {}).items()
+        metadata["files"] = {name: base64.b64decode(text, validate=True) for name, text in files}
+        return Module(graph, Metadata(**metadata))
     except FileNotFoundError as error:
         raise InvalidModelError(f"{error.filename} is missing", where=str(path)) from error
-    except (ValueError, TypeError, OSError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise InvalidModelError(f"the folder is broken: {error}", where=str(path)) from error
 
 
 def _metadata(metadata: Metadata) -> dict[str, Any]:
-    return {name: getattr(metadata, name) for name in Metadata.__slots__}
+    found = {name: getattr(metadata, name) for name in Metadata.__slots__}
+    return found | {"files": {name: base64.b64encode(data).decode() for name, data in metadata.files.items()}}
 
 
 def _write_weights(path: Path, weights: dict[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mmconvert.emitters.onnx.operators import RULES
 from mmconvert.emitters.onnx.writer import Writer
 from mmconvert.errors import Problem, UnsupportedError, merge_problems
 from mmconvert.ir.graph import Graph
-from mmconvert.ir.model import Module
+from mmconvert.ir.model import Metadata, Module
 from mmconvert.version import VERSION
 
 
@@ -35,7 +36,7 @@ def write(
         graph=graph,
         opset_import=[OperatorSetIdProto(version=opset)],
     )
-    for key, value in module.metadata.properties.items():
+    for key, value in _properties(module.metadata).items():
         model.metadata_props.append(StringStringEntryProto(key=key, value=value))
     wire.write(model, list(out.weights.values()), path, limit=limit)
     return len(graph.node)
@@ -58,3 +59,9 @@ def _written(source: Graph, opset: int | None, warnings: list[str]) -> tuple[Wri
             return out, graph
         problems = problems or merge_problems(out.problems)
     raise UnsupportedError(f"ONNX opset {first} cannot express this model", problems=problems)
+
+
+def _properties(metadata: Metadata) -> dict[str, str]:
+    """What the file says about itself; labels as a JSON list, unless they are there in another spelling."""
+    labels = {"labels": json.dumps(metadata.labels, ensure_ascii=False)} if metadata.labels else {}
+    return metadata.properties if "names" in metadata.properties else metadata.properties | labels

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmconvert.emitters.tflite import metadata
 from mmconvert.emitters.tflite.constraints import obstacle
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.emitters.tflite.settle_quantization import settle_quantization
@@ -37,9 +38,9 @@ def write(module: Module, path: Path) -> int:
 
     Raises:
         UnsupportedError: something cannot be expressed in TFLite; all of it is listed.
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or what is known about inputs makes no sense.
     """
-    file = ModelFile()
+    file = ModelFile(metadata.files(module))
     graphs = GraphWriter(file, wrap_indices=module.metadata.format not in _NEVER_FROM_THE_END)
     graphs.write_main(module.graph)
     if graphs.problems:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from typing import BinaryIO
 
 import numpy as np
 
 from mmconvert.emitters import flat
-from mmconvert.emitters.flat import Blob, Table
+from mmconvert.emitters.flat import Blob, LaidOut, Table
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite import versions
+from mmconvert.emitters.tflite.metadata import ENTRY
 from mmconvert.errors import UnsupportedError
 from mmconvert.tensors import Tensor
 from mmconvert.version import VERSION
@@ -23,7 +25,13 @@ _ALIGNMENT = 16
 class ModelFile:
     """Buffers, operator codes and sub-graphs, collected until ``save``."""
 
-    def __init__(self) -> None:
+    def __init__(self, metadata: Mapping[str, bytes] | None = None) -> None:
+        """
+        Args:
+            metadata: TFLite Metadata under ``metadata.ENTRY``, and the files that it names.
+        """
+        self._files = dict(metadata or {})
+        self._metadata = {n: self._files.pop(n) for n in (ENTRY,) if n in self._files}
         self.subgraphs: list[Table] = []
         # Buffer 0 is empty by contract: tensors without data point to it.
         self._blobs: list[Blob | None] = [None]
@@ -76,37 +84,57 @@ class ModelFile:
         ``limit``: then they follow it, and the buffers hold their positions in the file.
         """
         release = versions.runtime(self._codes).encode().ljust(16, b"\0")
-        blobs = [*self._blobs, Blob(16, lambda: np.frombuffer(release, np.uint8))]
-        inside = [tfl.BUFFER(data=blob) for blob in blobs]
+        metadata = {"min_runtime_version": release, **self._metadata}
         try:
-            laid_out = flat.lay_out(self._model(inside), tfl.IDENTIFIER, limit)
+            inside = [tfl.BUFFER(data=blob) for blob in self._blobs]
+            laid_out = flat.lay_out(self._model(inside, metadata), tfl.IDENTIFIER, limit)
         except UnsupportedError:
-            self._save_outside(file, blobs)
+            self._save_outside(file, metadata)
         else:
             flat.write(file, laid_out)
+        self._append_files(file)
 
-    def _save_outside(self, file: BinaryIO, blobs: list[Blob | None]) -> None:
+    def _save_outside(self, file: BinaryIO, metadata: Mapping[str, bytes]) -> None:
         # A position takes 8 bytes whatever it is, so laying out twice gives the same length.
-        at = len(self._outside(blobs, [1] * len(blobs)))
+        at = self._outside([1] * len(self._blobs), metadata).end
         positions = []
-        for blob in blobs:
+        for blob in self._blobs:
             at += -at % _ALIGNMENT
             positions.append(at)
             at += blob.nbytes if blob else 0
-        file.write(self._outside(blobs, positions))
-        for blob, position in zip(blobs, positions, strict=True):
+        flat.write(file, self._outside(positions, metadata))
+        for blob, position in zip(self._blobs, positions, strict=True):
             if blob:
                 file.write(bytes(position - file.tell()))
                 flat.write_blob(file, blob)
 
-    def _outside(self, blobs: list[Blob | None], positions: list[int]) -> bytearray:
+    def _outside(self, positions: list[int], metadata: Mapping[str, bytes]) -> LaidOut:
         buffers = [
             tfl.BUFFER(offset=position, size=blob.nbytes) if blob else tfl.BUFFER()
-            for blob, position in zip(blobs, positions, strict=True)
+            for blob, position in zip(self._blobs, positions, strict=True)
         ]
-        return flat.lay_out(self._model(buffers), tfl.IDENTIFIER).data
+        return flat.lay_out(self._model(buffers, metadata), tfl.IDENTIFIER)
 
-    def _model(self, buffers: list[Table]) -> Table:
+    def _append_files(self, file: BinaryIO) -> None:
+        """Appends an archive to the model, uncompressed: readers look into it where it lies."""
+        if not self._files:
+            return
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in self._files.items():
+                archive.writestr(zipfile.ZipInfo(name), content)
+
+    def _model(self, buffers: list[Table], metadata: Mapping[str, bytes]) -> Table:
+        """The whole file.
+
+        Args:
+            buffers: of the constants.
+            metadata: entries whose buffers follow; they are always inside, where all readers look for them.
+        """
+        entries = [
+            tfl.METADATA(name=name, buffer=index) for index, name in enumerate(metadata, start=len(buffers))
+        ]
+        tensors = [Tensor.of(np.frombuffer(content, np.uint8)) for content in metadata.values()]
+        buffers = [*buffers, *(tfl.BUFFER(data=Blob(t.nbytes, t.numpy)) for t in tensors)]
         codes = [
             # Old readers know only the first field, which ends at 127.
             tfl.OPERATOR_CODE(
@@ -120,6 +148,6 @@ class ModelFile:
             subgraphs=self.subgraphs,
             description=f"mmconvert {VERSION}",
             buffers=buffers,
-            metadata=[tfl.METADATA(name="min_runtime_version", buffer=len(buffers) - 1)],
+            metadata=entries,
             signature_defs=self._signatures,
         )

@@ -15,6 +15,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Value, prune
 from mmconvert.ir.model import Metadata, Module
 from mmconvert.parsers.onnx.functions import domain_of, key_of
+from mmconvert.parsers.onnx.labels import labels
 from mmconvert.parsers.onnx.reader import ModelFile
 from mmconvert.parsers.onnx.scope import Nodes
 from mmconvert.parsers.onnx.source import Context, Items, Library
@@ -88,11 +89,13 @@ class Converter:
 
     def _metadata(self) -> Metadata:
         proto = self.file.proto
+        properties = {entry.key: entry.value for entry in proto.metadata_props}
         return Metadata(
             format="onnx",
             producer=f"{proto.producer_name} {proto.producer_version}".strip(),
             opset=self.context.versions[""],
-            properties={entry.key: entry.value for entry in proto.metadata_props},
+            labels=labels(properties),
+            properties=properties,
         )
 
     def _unsupported(self) -> UnsupportedError:

@@ -80,7 +80,11 @@ class Converter:
     def _metadata(self) -> Metadata:
         about = metadata.read(self.file)
         return Metadata(
-            format="tflite", producer=self.file.description, labels=about.labels, properties=about.properties
+            format="tflite",
+            producer=self.file.description,
+            labels=about.labels,
+            properties=about.properties,
+            files=about.files,
         )
 
     def _warnings(self, states: tuple[State, ...]) -> list[str]:

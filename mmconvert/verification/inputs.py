@@ -21,7 +21,8 @@ from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, TensorType
 
 TYPICAL_EXTENTS = (32, 48, 64, 96, 128, 160, 224, 256, 320, 384, 512, 640, 16, 8)
-"""Unknown extents other than the batch get the first of these that the operators can work on."""
+"""Unknown extents other than the batch get the first of these that the operators can work on; further inputs
+begin to look one place further."""
 
 INTEGERS = 100
 """Integers that index no table are below this."""
@@ -55,7 +56,8 @@ def generate(
     """Seeded inputs for ``graph``: the same for every run.
 
     Floats are standard normal. Numbers that index a table, floats among them, stay inside it. Unknown batch
-    extents take the values 1, 2, ... so that a batch that was frozen by mistake shows.
+    extents take the values 1, 2, ..., and others differ between feeds as well where the operators allow it, so
+    that an extent that was frozen by mistake shows.
 
     Args:
         graph: the graph to run.
@@ -116,9 +118,11 @@ def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, in
     """Numbers for the symbolic extents of the inputs, such that all operators fit together."""
     batches = {e.name for v in graph.inputs for e in v.type.shape[:1] if isinstance(e, Dim) and e.name}
     names = sorted(symbols(*(e for v in graph.inputs for e in v.type.shape)))
+    first = (batch - 1) % len(TYPICAL_EXTENTS)
+    sizes = TYPICAL_EXTENTS[first:] + TYPICAL_EXTENTS[:first]
     # A first axis is the batch, or else it is like the others.
-    tried = [{n: batch if n in batches else typical for n in names} for typical in TYPICAL_EXTENTS]
-    tried += [dict.fromkeys(names, typical) for typical in TYPICAL_EXTENTS]
+    tried = [{n: batch if n in batches else typical for n in names} for typical in sizes]
+    tried += [dict.fromkeys(names, typical) for typical in sizes]
     reason: InferenceError | None = None
     for numbers in tried:
         chosen = numbers | {n: e for n, e in given.items() if n in numbers}

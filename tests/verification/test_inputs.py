@@ -220,3 +220,13 @@ def test_two_inputs_that_disagree_on_an_extent() -> None:
     )
     with pytest.raises(UsageError, match=r"'b' is f32\[n\] with n=2, not of shape \[3\]"):
         fit(graph, {"a": np.zeros(2, np.float32), "b": np.zeros(3, np.float32)})
+
+
+def test_open_extents_differ_between_feeds() -> None:
+    text = """
+        graph "image"(x: f32[n,3,h,w]) -> (y: f32[n,3,h,w])
+          %1 = Relu(x)
+          return %1
+    """
+    shapes = [feed["x"].shape for feed in generate(graph_of(text), count=3)]
+    assert shapes == [(1, 3, 32, 32), (2, 3, 48, 48), (3, 3, 64, 64)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
         source: the path of a file or folder.
         format: forces a format; by default it is recognised by content.
         **options: the parser's own; for Keras ``network``, a JSON file with the architecture of a file that
-            holds weights only; for ONNX ``fix`` and ``items``, see ``convert``.
+            holds weights only; for ONNX ``fix`` and ``items``, see ``convert``; for TFLite ``signature``, the
+            name of the only one to read of several.
 
     Raises:
         UsageError: there is no such file or format, or the parser has no such option.
@@ -93,8 +94,9 @@ def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model
     module: Module = parser.load(path, **options)
     if not module.graph.outputs:
         raise InvalidModelError("the model has no outputs", where=str(path))
-    check(module.graph, after="reading")
-    return Model(module.graph, module.metadata, module.warnings)
+    for graph in (module.graph, *module.signatures.values()):
+        check(graph, after="reading")
+    return Model(**{f.name: getattr(module, f.name) for f in fields(Module)})
 
 
 @_quietly

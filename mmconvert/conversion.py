@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,7 +32,7 @@ from mmconvert.verification.compare import K
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe
 from mmconvert.verification.narrow import judge_narrow
-from mmconvert.verification.sides import IoPermutations, Side
+from mmconvert.verification.sides import UNMOVED, IoPermutations, Side
 from mmconvert.verification.verdict import Verdict
 
 
@@ -138,25 +138,38 @@ class Plan:
     def carry_out(self, module: Module, report: Report, progress: Progress = lambda _: None) -> None:
         """Writes and verifies ``module``, which stays as it is.
 
+        Extents, names and inputs that were given are those of its main graph; other signatures stay as they
+        are, and are verified on inputs of their own.
+
         The source is run before the target is written, so that nothing is written for a source that cannot
         run. It is run as it is: fixed extents are a matter of the inputs and of the target.
         """
-        written = Module(self._ends(fix_dims(module.graph, self.fix_dims)), module.metadata, module.warnings)
-        reference = None
+        written = replace(module, graph=self._ends(fix_dims(module.graph, self.fix_dims)))
+        if module.signatures and not hasattr(registry.load_module(self.format.emitter), "HAS_SIGNATURES"):
+            left = ", ".join(module.signatures)
+            report.warnings.append(f"{self.format.title} has no place for the signatures {left}")
+            written.signatures = {}
+        lowered = copy_module(written)
+        parts = [_Part("", self._ends(module.graph), lowered.graph)]
+        parts += [_Part(name, written.signatures[name], graph) for name, graph in lowered.signatures.items()]
         if self.verify:
             with report.timed("verify"):
-                reference = observe(self._ends(module.graph), self._feeds(written.graph), progress=progress)
+                for part in parts:
+                    given = self._feeds(written.graph) if not part.signature else feeds.generate(part.source)
+                    part.reference = observe(part.source, given, progress=progress)
         progress("converting")
         with report.timed("convert"):
-            lowered = copy_module(written)
-            permutations = self._lower(lowered, report)
-            exact = copy_graph(lowered.graph)
+            for part in parts:
+                part.permutations = self._lower(part.lowered, report)
+                part.exact = copy_graph(part.lowered)
             if self._precision == "fp16":
-                self._narrow(lowered.graph, report)
+                self._narrow([part.lowered for part in parts], report)
             self._write(lowered, report)
-        if reference is not None:
+        if self.verify:
             with report.timed("verify"):
-                report.verdict = self._judge(reference, permutations, exact, lowered.graph, progress)
+                report.verdict = self._judge(parts[0], progress)
+                for part in parts[1:]:
+                    report.verdict.add(part.signature, self._judge(part, progress))
 
     @property
     def _precision(self) -> str | None:
@@ -177,10 +190,10 @@ class Plan:
         named = [{self.rename.get(name, name): array for name, array in feed.items()} for feed in self.inputs]
         return [feeds.fit(graph, feed) for feed in named]
 
-    def _lower(self, module: Module, report: Report) -> IoPermutations:
-        """Rewrites ``module`` in place, until the target can express it."""
+    def _lower(self, graph: Graph, report: Report) -> IoPermutations:
+        """Rewrites ``graph`` in place, until the target can express it."""
         moved = lower(
-            module.graph,
+            graph,
             self.format,
             io_layout=self.options.get("io_layout", "source"),
             watch=lambda name, _, outcome: report.passes.append((name, outcome)),
@@ -188,14 +201,16 @@ class Plan:
         )
         return IoPermutations(*moved)
 
-    def _narrow(self, graph: Graph, report: Report) -> None:
-        """Rounds the weights of ``graph``, and says which had to stay as they are."""
+    def _narrow(self, graphs: Sequence[Graph], report: Report) -> None:
+        """Rounds the weights of graphs, and says which had to stay as they are."""
 
         def watch(name: str, _: Graph, outcome: Outcome) -> None:
             report.passes.append((name, outcome))
             report.warnings += [f"{place} {reason}" for place, reason in outcome.declined]
 
-        pipeline.run(graph, (store_weights_as_float16(),), watch)
+        narrow = store_weights_as_float16()
+        for graph in graphs:
+            pipeline.run(graph, (narrow,), watch)
 
     def _write(self, module: Module, report: Report) -> None:
         beside = self.path.with_name(f"{self.path.name}.data")
@@ -205,36 +220,49 @@ class Plan:
         report.warnings += module.warnings[known:]
         report.size = _size(self.path) + (_size(beside) if _stamp(beside) != before else 0)
 
-    def _judge(
-        self,
-        reference: Reference,
-        permutations: IoPermutations,
-        exact: Graph,
-        written: Graph,
-        progress: Progress,
-    ) -> Verdict:
-        """The verdict on the file that was just written. A runtime that refuses it says that it is wrong.
+    def _judge(self, part: _Part, progress: Progress) -> Verdict:
+        """The verdict on a graph of the file that was just written.
 
-        Args:
-            reference: the source.
-            permutations: how inputs and outputs were moved.
-            exact: the lowered graph, before its weights were rounded.
-            written: the lowered graph as it was written.
-            progress: is told what runs.
+        A runtime that refuses the file says that it is wrong.
         """
+        assert part.reference is not None
         side: Side | None
         try:
-            side, notes = sides.best(self.path, self.format, permutations)
+            side, notes = sides.best(self.path, self.format, part.permutations, part.signature)
         except InvalidModelError as error:
             return Verdict("executed", failure=str(error))
         if side is None:
             return Verdict("not executed", notes=notes)
         if self._precision is None:
-            verdict = judge(reference, side, k=self.k, progress=progress)
+            verdict = judge(part.reference, side, k=self.k, progress=progress)
         else:
-            verdict = judge_narrow(reference, exact, written, side, k=self.k, progress=progress)
+            assert part.exact is not None
+            verdict = judge_narrow(
+                part.reference, part.exact, part.lowered, side, k=self.k, progress=progress
+            )
         verdict.notes[:0] = notes
         return verdict
+
+
+@dataclass(slots=True)
+class _Part:
+    """One graph on its way.
+
+    Attributes:
+        signature: its name, empty for the main graph.
+        source: the graph as it was read.
+        lowered: a copy, which becomes what is written.
+        exact: that, before its weights were rounded.
+        permutations: how its inputs and outputs were moved.
+        reference: what the source computes.
+    """
+
+    signature: str
+    source: Graph
+    lowered: Graph
+    exact: Graph | None = None
+    permutations: IoPermutations = UNMOVED
+    reference: Reference | None = None
 
 
 def require_options(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> None:

@@ -30,8 +30,11 @@ def copy_graph(graph: Graph, bindings: Mapping[str, int] | None = None) -> Graph
 
 
 def copy_module(module: Module) -> Module:
-    """A module over a copy of the graph."""
-    return Module(copy_graph(module.graph), module.metadata, list(module.warnings))
+    """A module over copies of the graphs."""
+    others = {name: copy_graph(graph) for name, graph in module.signatures.items()}
+    return dataclasses.replace(
+        module, graph=copy_graph(module.graph), warnings=list(module.warnings), signatures=others
+    )
 
 
 class Copier:

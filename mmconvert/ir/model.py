@@ -55,9 +55,20 @@ class State:
 
 @dataclass
 class Module:
-    """A graph with its metadata, the warnings that reading it gave rise to, and the state it is fed."""
+    """A model.
+
+    Attributes:
+        graph: what it computes.
+        metadata: what its file says about it.
+        warnings: what reading it gave rise to.
+        states: what it keeps from one run to the next, as inputs and outputs of ``graph``.
+        signature: the name under which ``graph`` is called, where its file has one for it.
+        signatures: other graphs of the same file, by the names under which they are called.
+    """
 
     graph: Graph
     metadata: Metadata = field(default_factory=Metadata)
     warnings: list[str] = field(default_factory=list)
     states: tuple[State, ...] = ()
+    signature: str = ""
+    signatures: dict[str, Graph] = field(default_factory=dict)

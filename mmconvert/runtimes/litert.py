@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
+from mmconvert.errors import InvalidModelError, MissingDependencyError, UnsupportedError, UsageError
 from mmconvert.runtimes.quiet import quiet
 from mmconvert.tensors import Array
 
@@ -130,23 +130,87 @@ class Session:
             raise InvalidModelError(f"LiteRT failed: {_line(error)}", where=self._place) from error
 
     def _require(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
-        if wrong := sorted(set(inputs) ^ set(self._inputs)):
-            raise UsageError(
-                f"the inputs are {', '.join(self.inputs) or 'none'}; missing or unknown: {', '.join(wrong)}",
-                where=self._place,
-            )
         details = {d["index"]: d for d in interpreter.get_input_details()}
-        for name, array in inputs.items():
-            detail = details[self._inputs[name]]
-            wanted = [int(e) for e in detail["shape_signature"]]
-            fits = len(wanted) == array.ndim and all(
-                w in (-1, e) for w, e in zip(wanted, array.shape, strict=True)
+        _require({name: details[index] for name, index in self._inputs.items()}, inputs, self._place)
+
+
+class SignatureSession:
+    """One signature of a loaded TFLite file, whichever sub-graph it calls.
+
+    Args:
+        model: the path of the file, or its bytes.
+        signature: the name of the signature.
+
+    Attributes:
+        inputs: the names of the inputs, in order.
+        outputs: the names of the outputs, in order.
+
+    Raises:
+        MissingDependencyError: LiteRT is not installed.
+        UsageError: there is no such file, or it has no such signature.
+        InvalidModelError: LiteRT refuses the file.
+    """
+
+    def __init__(self, model: str | Path | bytes, signature: str) -> None:
+        session = Session(model)
+        self._place = session._place
+        known = session._interpreter.get_signature_list()
+        if signature not in known:
+            raise UsageError(
+                f"there is no signature {signature!r}",
+                where=self._place,
+                hint=f"there is {', '.join(known) or 'none'}",
             )
-            if array.dtype != detail["dtype"] or not fits:
-                have = f"{array.dtype} {list(array.shape)}"
-                raise UsageError(
-                    f"input {name!r} is {np.dtype(detail['dtype'])} {wanted}, not {have}", where=self._place
-                )
+        self._runner = session._interpreter.get_signature_runner(signature)
+        self.inputs = list(self._runner.get_input_details())
+        self.outputs = list(self._runner.get_output_details())
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs by name; inputs of other shapes than the file's are resized.
+
+        Raises:
+            UsageError: an input is missing, unknown, or of the wrong type or shape.
+            InvalidModelError: an operator failed on these values.
+        """
+        _require(self._runner.get_input_details(), inputs, self._place)
+        try:
+            with quiet():
+                found: dict[str, Array] = self._runner(**inputs)
+        except (RuntimeError, ValueError) as error:
+            raise InvalidModelError(f"LiteRT failed: {_line(error)}", where=self._place) from error
+        return found
+
+    def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Nothing: LiteRT shows the inner values of the main graph alone.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError("LiteRT shows the inner values of the main graph alone")
+
+
+def _require(details: Mapping[str, Any], inputs: Mapping[str, Array], place: str) -> None:
+    """Makes sure that ``inputs`` are what a file takes.
+
+    Raises:
+        UsageError: one is missing, unknown, or of the wrong type or shape.
+    """
+    if wrong := sorted(set(inputs) ^ set(details)):
+        raise UsageError(
+            f"the inputs are {', '.join(details) or 'none'}; missing or unknown: {', '.join(wrong)}",
+            where=place,
+        )
+    for name, array in inputs.items():
+        detail = details[name]
+        wanted = [int(e) for e in detail["shape_signature"]]
+        fits = len(wanted) == array.ndim and all(
+            w in (-1, e) for w, e in zip(wanted, array.shape, strict=True)
+        )
+        if array.dtype != detail["dtype"] or not fits:
+            have = f"{array.dtype} {list(array.shape)}"
+            raise UsageError(
+                f"input {name!r} is {np.dtype(detail['dtype'])} {wanted}, not {have}", where=place
+            )
 
 
 def _names(interpreter: Any) -> tuple[dict[str, int], dict[str, int]]:
@@ -155,7 +219,9 @@ def _names(interpreter: Any) -> tuple[dict[str, int], dict[str, int]]:
         {d["index"]: d["name"] for d in f()}
         for f in (interpreter.get_input_details, interpreter.get_output_details)
     ]
-    for signature in interpreter._get_full_signature_list().values():
+    for key, signature in interpreter._get_full_signature_list().items():
+        if interpreter._interpreter.GetSubgraphIndexFromSignature(key) != 0:
+            continue
         for end, part in zip(ends, ("inputs", "outputs"), strict=True):
             if set(signature[part].values()) == set(end):
                 end.update({index: name for name, index in signature[part].items()})

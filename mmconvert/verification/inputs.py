@@ -56,8 +56,8 @@ def generate(
     """Seeded inputs for ``graph``: the same for every run.
 
     Floats are standard normal. Numbers that index a table, floats among them, stay inside it. Unknown batch
-    extents take the values 1, 2, ..., and others differ between feeds as well where the operators allow it, so
-    that an extent that was frozen by mistake shows.
+    extents take the values 1, 2, ..., and others differ between feeds as well where the operators allow it,
+    so that an extent that was frozen by mistake shows.
 
     Args:
         graph: the graph to run.

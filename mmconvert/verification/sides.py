@@ -108,8 +108,10 @@ def version_of(format: registry.Format) -> str | None:
     return version
 
 
-def executed(path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED) -> Side | None:
-    """A file in its own runtime; None when the format has none or it is not installed.
+def executed(
+    path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED, signature: str = ""
+) -> Side | None:
+    """A file, or one of its signatures, in its own runtime; None when that is not there.
 
     Raises:
         InvalidModelError, UnsupportedError: the runtime refuses the file.
@@ -118,7 +120,8 @@ def executed(path: Path, format: registry.Format, permutations: IoPermutations =
     if version is None:
         return None
     runtime: Any = registry.load_module(format.runtime)
-    return Side(runtime.Session(path), f"{runtime.NAME} {version}", "executed", permutations)
+    session = runtime.SignatureSession(path, signature) if signature else runtime.Session(path)
+    return Side(session, f"{runtime.NAME} {version}", "executed", permutations)
 
 
 def require_runtime(path: Path, format: registry.Format) -> Side:
@@ -136,18 +139,27 @@ def require_runtime(path: Path, format: registry.Format) -> Side:
     return side
 
 
-def read_back(path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED) -> Side | None:
+def read_back(
+    path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED, signature: str = ""
+) -> Side | None:
     """A file parsed by our reader and run in the interpreter; None when the format has no reader."""
+    options = {"signature": signature} if signature else {}
     if not format.parser:
         return None
-    graph: Graph = registry.load_module(format.parser).load(path).graph
+    graph: Graph = registry.load_module(format.parser).load(path, **options).graph
     return Side(Interpreted(graph), "interpreter (float32)", "read back", permutations)
 
 
 def best(
-    path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED
+    path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED, signature: str = ""
 ) -> tuple[Side | None, list[str]]:
     """A file in its own runtime, else read back, else None; and notes on why it is not the former.
+
+    Args:
+        path: the file.
+        format: its format.
+        permutations: how its inputs and outputs stand to the source's.
+        signature: which one of several to run; the main graph by default.
 
     Raises:
         InvalidModelError: the runtime refuses the file, or it cannot be read.
@@ -158,10 +170,10 @@ def best(
         notes = [f"the runtime of {format.title} is not installed: {format.install}"]
     else:
         try:
-            return executed(path, format, permutations), []
+            return executed(path, format, permutations, signature), []
         except UnsupportedError as error:  # a valid file for which this runtime lacks an operator
             notes = [str(error)]
-    return read_back(path, format, permutations), notes
+    return read_back(path, format, permutations, signature), notes
 
 
 def _inverse(perm: tuple[int, ...]) -> tuple[int, ...]:

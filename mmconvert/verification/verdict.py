@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mmconvert.verification.compare import Error
@@ -103,6 +103,14 @@ class Verdict:
     failure: str = ""
     first_divergence: Divergence | None = None
     notes: list[str] = field(default_factory=list)
+
+    def add(self, signature: str, other: Verdict) -> None:
+        """Takes in the verdict on another signature of the same target, whose outputs get its name ahead."""
+        self.outputs += [replace(output, name=f"{signature}/{output.name}") for output in other.outputs]
+        self.losses |= {f"{signature}/{name}": loss for name, loss in other.losses.items()}
+        self.failure = self.failure or other.failure
+        self.first_divergence = self.first_divergence or other.first_divergence
+        self.notes += [note for note in other.notes if note not in self.notes]
 
     @property
     def was_run(self) -> bool:

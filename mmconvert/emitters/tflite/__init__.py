@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmconvert.emitters.tflite import metadata
 from mmconvert.emitters.tflite.constraints import obstacle
-from mmconvert.emitters.tflite.file import ModelFile
+from mmconvert.emitters.tflite.file import SIGNATURE, ModelFile
 from mmconvert.emitters.tflite.settle_quantization import settle_quantization
 from mmconvert.emitters.tflite.subgraph import GraphWriter
 from mmconvert.errors import UnsupportedError, merge_problems
@@ -19,12 +19,13 @@ from mmconvert.files import atomic_write
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
 
-__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["HAS_SIGNATURES", "PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
 SUFFIXES = (".tflite",)
 TARGET_LAYOUT = Layout.NHWC
 PASSES = (settle_quantization,)
 PRECISIONS = ("fp16",)
+HAS_SIGNATURES = True
 
 _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""
@@ -40,9 +41,12 @@ def write(module: Module, path: Path) -> int:
         UnsupportedError: something cannot be expressed in TFLite; all of it is listed.
         UsageError: the file cannot be written, or what is known about inputs makes no sense.
     """
-    file = ModelFile(metadata.files(module))
+    file = ModelFile(metadata.files(module), compare=bool(module.signatures))
     graphs = GraphWriter(file, wrap_indices=module.metadata.format not in _NEVER_FROM_THE_END)
-    graphs.write_main(module.graph)
+    free = SIGNATURE if SIGNATURE not in module.signatures else "main"
+    graphs.write_main(module.graph, module.signature or free)
+    for name, graph in module.signatures.items():
+        graphs.write_main(graph, name)
     if graphs.problems:
         raise UnsupportedError(
             "TFLite cannot express this model", where=str(path), problems=merge_problems(graphs.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -25,11 +26,14 @@ _ALIGNMENT = 16
 class ModelFile:
     """Buffers, operator codes and sub-graphs, collected until ``save``."""
 
-    def __init__(self, metadata: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, metadata: Mapping[str, bytes] | None = None, *, compare: bool = False) -> None:
         """
         Args:
             metadata: TFLite Metadata under ``metadata.ENTRY``, and the files that it names.
+            compare: constants of any size share their bytes where these are equal. For that each is read
+                once more.
         """
+        self._compare = compare
         self._files = dict(metadata or {})
         self._metadata = {n: self._files.pop(n) for n in (ENTRY,) if n in self._files}
         self.subgraphs: list[Table] = []
@@ -58,6 +62,11 @@ class ModelFile:
             if content not in self._of_content:
                 self._of_content[content] = self._add(tensor)
             return self._of_content[content]
+        if self._compare:
+            digest = _digest(tensor)
+            if digest not in self._of_content:
+                self._of_content[digest] = self._add(tensor)
+            return self._of_content[digest]
         return self._add(tensor)
 
     def _add(self, tensor: Tensor) -> int:
@@ -68,13 +77,13 @@ class ModelFile:
         """The index of an operator in a version."""
         return self._codes.setdefault((builtin, version), len(self._codes))
 
-    def sign(self, inputs: Mapping[str, int], outputs: Mapping[str, int], subgraph: int = 0) -> None:
+    def sign(
+        self, inputs: Mapping[str, int], outputs: Mapping[str, int], subgraph: int = 0, key: str = SIGNATURE
+    ) -> None:
         """Declares the names under which a sub-graph is called."""
         maps = [[tfl.TENSOR_MAP(name=n, tensor_index=i) for n, i in m.items()] for m in (inputs, outputs)]
         self._signatures.append(
-            tfl.SIGNATURE_DEF(
-                inputs=maps[0], outputs=maps[1], signature_key=SIGNATURE, subgraph_index=subgraph
-            )
+            tfl.SIGNATURE_DEF(inputs=maps[0], outputs=maps[1], signature_key=key, subgraph_index=subgraph)
         )
 
     def save(self, file: BinaryIO, limit: int = flat.LIMIT) -> None:
@@ -151,3 +160,10 @@ class ModelFile:
             metadata=entries,
             signature_defs=self._signatures,
         )
+
+
+def _digest(tensor: Tensor) -> bytes:
+    found = hashlib.sha256(str(tensor.nbytes).encode())
+    for block in tensor.blocks():
+        found.update(np.ascontiguousarray(block).view(np.uint8).data)
+    return found.digest()

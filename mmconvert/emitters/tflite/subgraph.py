@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import fusion
 from mmconvert.emitters.tflite import schema as tfl
-from mmconvert.emitters.tflite.file import ModelFile
+from mmconvert.emitters.tflite.file import SIGNATURE, ModelFile
 from mmconvert.emitters.tflite.rehearsal import integers
 from mmconvert.emitters.tflite.rules import RULES
 from mmconvert.emitters.tflite.writer import Writer
@@ -28,13 +28,13 @@ class GraphWriter:
 
     def write(self, graph: Graph) -> int:
         """Writes ``graph``, and returns the index of its sub-graph."""
-        return self._write(graph, signed=False)
+        return self._write(graph)
 
-    def write_main(self, graph: Graph) -> None:
-        """Writes ``graph`` with a signature that has the names of its inputs and outputs."""
-        self._write(graph, signed=True)
+    def write_main(self, graph: Graph, key: str = SIGNATURE) -> None:
+        """Writes ``graph`` with the signature ``key``, which has the names of its inputs and outputs."""
+        self._write(graph, key)
 
-    def _write(self, graph: Graph, *, signed: bool) -> int:
+    def _write(self, graph: Graph, key: str | None = None) -> int:
         position = self.file.reserve()
         tails = fusion.plan(graph)
         over = integers(graph, tails)
@@ -56,7 +56,7 @@ class GraphWriter:
                 with self._collect(f"output {name!r}"):
                     out.copy(source, result)
         if not self.problems:
-            self._finish(graph, out, results, position, signed=signed)
+            self._finish(graph, out, results, position, key)
         return position
 
     def _node(self, node: Node[Op], out: Writer) -> None:
@@ -78,18 +78,19 @@ class GraphWriter:
             self.problems.append(Problem(f"{prefix}{error.message}", (place,), hint or error.hint))
 
     def _finish(
-        self, graph: Graph, out: Writer, results: list[Value], position: int, *, signed: bool
+        self, graph: Graph, out: Writer, results: list[Value], position: int, key: str | None
     ) -> None:
         ends = [[out.index(value) for value in values] for values in (graph.inputs, results)]
         self.file.subgraphs[position] = tfl.SUBGRAPH(
             tensors=out.tensors, inputs=ends[0], outputs=ends[1], operators=out.operators, name=graph.name
         )
-        if signed:
+        if key is not None:
             names = [value.name for value in graph.inputs]
             self.file.sign(
                 dict(zip(names, ends[0], strict=True)),
                 dict(zip(graph.output_names, ends[1], strict=True)),
                 subgraph=position,
+                key=key,
             )
 
 

@@ -14,22 +14,26 @@ def sniff(path: Path, head: bytes) -> bool:
     return head[4:8] == schema.IDENTIFIER
 
 
-def load(path: Path) -> Module:
-    """Reads a TensorFlow Lite model: its main graph, and what that refers to.
+def load(path: Path, *, signature: str | None = None) -> Module:
+    """Reads a TensorFlow Lite model: its main graph, those of other signatures, and what they refer to.
 
     What the model keeps from one run to the next becomes inputs and outputs (``Module.states``).
 
+    Args:
+        path: the file.
+        signature: reads the graph that is called by this name, and none of the others.
+
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or has no such signature.
         UnsupportedError: with everything in the model that cannot be represented.
         InvalidModelError: the file is damaged, or the model is not valid.
     """
-    from mmconvert.parsers.tflite.convert import Converter
+    from mmconvert.parsers.tflite.convert import convert
     from mmconvert.parsers.tflite.reader import open_model
     from mmconvert.parsers.tflite.table import RULES
 
     try:
-        return Converter(open_model(path), RULES).convert()
+        return convert(open_model(path), RULES, signature)
     except (ArithmeticError, ValueError, RecursionError, MemoryError) as error:
         # A sound FlatBuffer may still hold numbers that no model has.
         raise InvalidModelError(f"the file is damaged: {error}", where=str(path)) from error

@@ -137,6 +137,7 @@ def convert(
     fix: Mapping[str, Any] | None = None,
     items: Mapping[str, int] | None = None,
     activations: Mapping[str, Any] | None = None,
+    signature: str | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
@@ -158,6 +159,7 @@ def convert(
         fix: values for inputs, which become constants of the model; for formats that have this (ONNX).
         items: how many tensors an input of sequence or optional type stands for; likewise.
         activations: what activations are that are not Keras's own (``{"<lambda>": "leaky_relu:0.2"}``).
+        signature: the only one to read, where a TFLite file has several.
         fix_dims: numbers for extents of inputs that are open in the source: by name (``{"batch": 1}``), or by
             an input and one of its axes (``{"image:0": 1}``). The target is specialised for them.
         rename: other names for inputs and outputs in the target, by those in the source.
@@ -190,7 +192,7 @@ def convert(
         model = load(
             source,
             format=source_format,
-            **_given(network=network, fix=fix, items=items, activations=activations),
+            **_given(network=network, fix=fix, items=items, activations=activations, signature=signature),
         )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     _label(model, labels)
@@ -211,6 +213,7 @@ def extract(
     fix: Mapping[str, Any] | None = None,
     items: Mapping[str, int] | None = None,
     activations: Mapping[str, Any] | None = None,
+    signature: str | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
@@ -232,8 +235,8 @@ def extract(
         fix_dims: numbers for extents of the source's inputs, put in before it is cut.
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
-        to, source_format, network, fix, items, activations, labels, verify, seed, k, progress, **options:
-            see ``convert``.
+        to, source_format, network, fix, items, activations, signature, labels, verify, seed, k, progress,
+            **options: see ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -252,10 +255,10 @@ def extract(
         model = load(
             source,
             format=source_format,
-            **_given(network=network, fix=fix, items=items, activations=activations),
+            **_given(network=network, fix=fix, items=items, activations=activations, signature=signature),
         )
         model.graph = extract_graph(bind(model.graph, fix_dims or {}), inputs, outputs)
-        model.metadata = replace(model.metadata, files={})  # they are about the whole
+        model.metadata, model.signatures = replace(model.metadata, files={}), {}  # these are of the whole
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     _label(model, labels)
     plan.carry_out(model, report, progress)

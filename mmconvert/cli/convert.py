@@ -54,7 +54,8 @@ def convert(
     from mmconvert.cli import arrays
 
     def names() -> list[str]:
-        read = given(**{name: options[name] for name in ("network", "fix", "items", "activations")})
+        reading = ("network", "fix", "items", "activations", "signature")
+        read = given(**{name: options[name] for name in reading})
         return [v.name for v in api.load(source, format=options["source_format"], **read).graph.inputs]
 
     with console.progress(STEPS) as progress:

@@ -98,6 +98,7 @@ _READING = (
         callback=_numbers,
         help="ONNX: how many tensors an input of sequence or optional type holds.",
     ),
+    click.option("--signature", metavar="NAME", help="TFLite: the only signature to read of several."),
     click.option(
         "--keras-activation",
         "activations",

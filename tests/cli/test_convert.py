@@ -308,3 +308,23 @@ def test_a_target_that_can_only_be_read_back(
     assert done.code == 0
     assert "equivalent (read back), interpreter (float32)" in done.out
     assert "the runtime of ONNX is not installed" in done.out
+
+
+def test_precision_and_labels(mmconvert: Command, tmp_path: Path) -> None:
+    target, labels = tmp_path / "m.tflite", tmp_path / "labels.txt"
+    labels.write_text("".join(f"digit {i}\n" for i in range(10)), encoding="utf-8")
+    plain = mmconvert(digits.KERAS, tmp_path / "plain.tflite")
+    done = mmconvert(digits.KERAS, target, "--precision", "fp16", "--labels", labels)
+    assert (plain.code, done.code) == (0, 0), done.err
+    assert target.stat().st_size < 0.8 * (tmp_path / "plain.tflite").stat().st_size
+    assert any(
+        line.startswith("rounding the weights: probabilities has ")
+        and line.endswith(" dB of signal over noise")
+        for line in done.out.splitlines()
+    )
+    assert "10 labels: digit 0, digit 1, digit 2, ..." in mmconvert("inspect", target).out
+    document = mmconvert("inspect", target, "--json").document
+    assert document["labels"] == [f"digit {i}" for i in range(10)]
+    refused = mmconvert("inspect", target, "--signature", "train")
+    assert refused.code == 2
+    assert "there is serving_default" in refused.err

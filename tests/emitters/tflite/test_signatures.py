@@ -149,3 +149,20 @@ def test_inputs_of_a_signature_are_checked(source: Path) -> None:
         session.run({"other": np.ones((2, 64), np.float32)})
     with pytest.raises(InvalidModelError):
         SignatureSession(b"TFL3" * 10, "encode")
+
+
+@pytest.mark.parametrize("name", ["encode", "decode"])
+def test_one_is_converted(name: str, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "m.onnx"
+    report = mmconvert.convert(source, target, signature=name)
+    assert report.passed, report.verdict
+    assert not report.warnings
+    model = mmconvert.load(target)
+    assert {v.name for v in model.graph.inputs} == set(SignatureSession(source, name).inputs)
+
+
+def test_a_part_has_no_other_signatures(source: Path, tmp_path: Path) -> None:
+    model = mmconvert.load(source)
+    report = mmconvert.extract(source, tmp_path / "m.tflite", outputs=model.graph.output_names[:1])
+    assert report.passed, report.verdict
+    assert mmconvert.load(tmp_path / "m.tflite").signatures == {}

@@ -18,6 +18,9 @@ from mmconvert.errors import UnsupportedError, merge_problems
 from mmconvert.files import atomic_write
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
+from mmconvert.passes.fold_scale import fold_scale
+from mmconvert.passes.merge_projections import merge_projections
+from mmconvert.passes.outcome import Pass
 
 __all__ = ["HAS_SIGNATURES", "PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
@@ -26,6 +29,9 @@ TARGET_LAYOUT = Layout.NHWC
 PASSES = (settle_quantization,)
 PRECISIONS = ("fp16",)
 HAS_SIGNATURES = True
+
+PASSES: tuple[Pass, ...] = (fold_scale, merge_projections)
+"""Attention with as few operators and Transposes as there can be."""
 
 _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""

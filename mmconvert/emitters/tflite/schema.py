@@ -78,6 +78,7 @@ class Activation(IntEnum):
     RELU = 1
     RELU_N1_TO_1 = 2
     RELU6 = 3
+    TANH = 4
 
 
 class Mirror(IntEnum):
@@ -251,3 +252,18 @@ WHERE = _builtin("WHERE", 109, 85)
 IF = _builtin("IF", 118, 92, "then_subgraph_index:i32 else_subgraph_index:i32")
 WHILE = _builtin("WHILE", 119, 93, "cond_subgraph_index:i32 body_subgraph_index:i32")
 DYNAMIC_UPDATE_SLICE = _builtin("DYNAMIC_UPDATE_SLICE", 151, 117)
+
+# Recurrent layers
+_CELL = f"{_FUSED} cell_clip:f32 proj_clip:f32"
+UNIDIRECTIONAL_SEQUENCE_LSTM = _builtin(
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    44,
+    71,
+    f"{_CELL} time_major:bool asymmetric_quantize_inputs:bool diagonal_recurrent_tensors:bool",
+)
+BIDIRECTIONAL_SEQUENCE_LSTM = _builtin(
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    52,
+    69,
+    f"{_CELL} merge_outputs:bool time_major:bool=1 asymmetric_quantize_inputs:bool",
+)

@@ -288,6 +288,8 @@ _RUNTIMES = {
         ("CUMSUM", "2.4"),
         ("CONV_3D", "2.5"),
         ("DYNAMIC_UPDATE_SLICE", "2.9"),
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "1.13.1"),
+        ("BIDIRECTIONAL_SEQUENCE_LSTM", "1.14"),
         ("REDUCE_ALL CONV_3D_TRANSPOSE", "2.6"),
         ("RELU_0_TO_1 ATAN2", "2.10"),
         ("BITWISE_XOR RIGHT_SHIFT", "2.13"),

@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 
 
 def as_while(op: Scan, b: Builder, inputs: Sequence[Value]) -> tuple[Value, ...]:
-    """The same rounds, counted: what is collected is written into tensors that are there from the start."""
+    """The same rounds, counted: what is collected is written into tensors that are there from the start.
+
+    A single round needs no loop.
+    """
     from mmconvert.ir.ops.control import While
 
     first = op.carried
     rounds = inputs[first].type.shape[op.axes[0]]
+    if rounds == 1:
+        return _once(op, b, inputs)
     made = [v.type for v in op.body.outputs[first:]]
     collected = [
         b(Fill(shape=(*t.shape[:axis], rounds, *t.shape[axis:]), value=_zero(t.dtype), dtype=t.dtype))
@@ -42,6 +47,16 @@ def as_while(op: Scan, b: Builder, inputs: Sequence[Value]) -> tuple[Value, ...]
     start = [b.constant(0, dtypes.I32), *inputs[:first], *collected, *inputs[first:]]
     results = b.multi(While(condition=_goes_on(op, b, start), body=_round(op, b, start)), *start)
     return results[1 : 1 + first + len(collected)]
+
+
+def _once(op: Scan, b: Builder, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """The only round, without a loop."""
+    split = op.carried + len(op.axes)
+    sequences = zip(inputs[op.carried : split], op.axes, strict=True)
+    slices = [b(Squeeze(axes=(axis,)), sequence) for sequence, axis in sequences]
+    results = inline(b, op.body, [*inputs[: op.carried], *slices, *inputs[split:]])
+    collected = zip(results[op.carried :], op.output_axes, strict=True)
+    return (*results[: op.carried], *(b(Unsqueeze(axes=(axis,)), part) for part, axis in collected))
 
 
 def _zero(dtype: Any) -> float | int | bool:

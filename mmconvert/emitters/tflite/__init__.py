@@ -19,7 +19,9 @@ from mmconvert.files import atomic_write
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
 from mmconvert.passes.fold_scale import fold_scale
+from mmconvert.passes.fold_transpose import fold_transpose
 from mmconvert.passes.merge_projections import merge_projections
+from mmconvert.passes.merge_transposes import merge_transposes
 from mmconvert.passes.outcome import Pass
 
 __all__ = ["HAS_SIGNATURES", "PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
@@ -30,8 +32,8 @@ PASSES = (settle_quantization,)
 PRECISIONS = ("fp16",)
 HAS_SIGNATURES = True
 
-PASSES: tuple[Pass, ...] = (fold_scale, merge_projections)
-"""Attention with as few operators and Transposes as there can be."""
+PASSES: tuple[Pass, ...] = (merge_transposes, fold_transpose, fold_scale, merge_projections)
+"""What leaves fewer Transposes, once layouts are settled, and fewer operators of attention."""
 
 _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""

@@ -15,7 +15,7 @@ from mmconvert.ir.ops.composed import Tanh
 from mmconvert.ir.ops.indexing import Gather, Slice
 from mmconvert.ir.ops.logic import Less, Where
 from mmconvert.ir.ops.matmul import MatMul
-from mmconvert.ir.ops.shape import Concat, Fill, Split, Squeeze, Transpose, Unsqueeze
+from mmconvert.ir.ops.shape import Concat, Fill, Reshape, Split, Squeeze, Transpose, Unsqueeze
 from mmconvert.ir.ops.smooth import Elu, Sigmoid, Softplus
 from mmconvert.ir.ops.unary import Cast
 from mmconvert.ir.ops.update import UpdateSlice
@@ -182,8 +182,14 @@ class _Direction:
         assert self.weight is not None
         assert self.recurrence is not None
         batch = x.type.shape[1]
+        type = x.type.with_shape((batch, hidden))
         start = [
-            value if value is not None else b(Fill(shape=(batch, hidden), value=0.0, dtype=x.type.dtype))
+            # A batch that goes by another name in the state is the same one.
+            b(Fill(shape=type.shape, value=0.0, dtype=type.dtype))
+            if value is None
+            else value
+            if value.type == type
+            else b(Reshape(shape=type.shape), value)
             for value in self.initial
         ]
         turn = Transpose(perm=(1, 0))

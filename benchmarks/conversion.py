@@ -43,7 +43,9 @@ class Case:
         """Returns the file to convert."""
         if self.peer == "TensorFlow":
             return zoo.keras_application(self.model)
-        return zoo.torchvision_onnx(self.model)
+        if self.model in zoo.TORCHVISION_MODELS:
+            return zoo.torchvision_onnx(self.model)
+        return zoo.transformer_onnx() if self.model == "encoder" else zoo.sore_onnx(self.model)
 
     def peer_side(self) -> Side:
         """Returns the peer's conversion."""
@@ -57,14 +59,18 @@ class Case:
         """Returns what the peer makes of the source."""
         if self.peer == "TensorFlow":
             return zoo.keras_application_tflite(self.model)
-        return peers.onnx2tf_tflite(self.model)
+        return peers.onnx2tf_tflite(self.source())
 
 
 CASES = (
     Case("MobileNetV2", "TensorFlow", faster=15, smaller=4),
     Case("ResNet50", "TensorFlow", faster=15, smaller=4),
-    Case("mobilenet_v2", "onnx2tf", faster=5, smaller=2),
+    Case("mobilenet_v2", "onnx2tf", faster=4, smaller=3),
+    Case("efficientnet_b0", "onnx2tf", faster=4, smaller=3),
     Case("resnet50", "onnx2tf", faster=10, smaller=3),
+    Case("encoder", "onnx2tf", faster=10, smaller=3),
+    Case("lstm", "onnx2tf", faster=4, smaller=3),
+    Case("lstm-both", "onnx2tf", faster=4, smaller=3),
 )
 
 

@@ -84,9 +84,8 @@ def onnx2tf_output(folder: Path) -> Path:
     return found
 
 
-def onnx2tf_tflite(name: str) -> Path:
-    """Returns what onnx2tf makes of `zoo.torchvision_onnx(name)`, kept in the cache."""
-    source = zoo.torchvision_onnx(name)
+def onnx2tf_tflite(source: Path) -> Path:
+    """Returns what onnx2tf makes of an ONNX file of the cache, kept beside it."""
 
     def make(out: Path) -> None:
         run(onnx2tf_command(source, out.parent), onnx2tf_environment())
@@ -123,7 +122,7 @@ def tensorflow_command(source: Path, out: Path) -> list[str]:
 def main() -> None:
     """Sets up the peers and prints where their outputs are."""
     for name in zoo.TORCHVISION_MODELS:
-        print(onnx2tf_tflite(name), flush=True)
+        print(onnx2tf_tflite(zoo.torchvision_onnx(name)), flush=True)
     for name in zoo.KERAS_APPLICATIONS:
         print(zoo.keras_application_tflite(name), flush=True)
 

@@ -325,7 +325,7 @@ def infer(op: Op, inputs: Sequence[Value | None], place: str = "") -> tuple[Tens
     """The output types of ``op`` over ``inputs``.
 
     Raises:
-        InferenceError: the operands do not fit, in number or in type.
+        InferenceError: the operands do not fit, in number or in type; an axis is counted from the end.
     """
     declared = operands(type(op))
     variadic = any(d.arity is Arity.VARIADIC for d in declared)
@@ -334,6 +334,8 @@ def infer(op: Op, inputs: Sequence[Value | None], place: str = "") -> tuple[Tens
     for index, operand in enumerate(declared):
         if operand.arity is Arity.REQUIRED and (index >= len(inputs) or inputs[index] is None):
             raise InferenceError(f"{op.name} has no {operand.name}", where=place)
+    if min((getattr(op, "axis", 0) or 0, *getattr(op, "axes", ()))) < 0:
+        raise InferenceError(f"{op.name}: axes are counted from the front", where=place)
     try:
         types: Any = op.infer(*(None if v is None else v.type for v in inputs))
     except InferenceError as error:

@@ -7,7 +7,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.check import check
 from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Origin, prune
-from mmconvert.ir.ops import Add, Concat, Conv, Gather, Relu, Shape, Split, Tanh
+from mmconvert.ir.ops import Add, Concat, Conv, Gather, Relu, Shape, Softmax, Split, Tanh
 from mmconvert.ir.types import TensorType
 
 
@@ -106,6 +106,8 @@ def test_wrong_operands_name_the_place():
         graph.add(Add(), [x])
     with pytest.raises(InferenceError, match="takes 1 operands, not 2"):
         graph.add(Relu(), [x, x])
+    with pytest.raises(InferenceError, match="counted from the front"):
+        graph.add(Softmax(axis=-1), [x])
 
 
 def test_shape_arithmetic_is_followed_symbolically():

@@ -230,6 +230,12 @@ def transformer_onnx() -> Path:
     return cached(target, lambda out: _worker("build_encoder", str(out)))
 
 
+def sore_onnx(name: str) -> Path:
+    """Returns a small net of `build_sore.NETS` as PyTorch writes it to ONNX."""
+    target = cache_dir() / "sore" / f"{name}-r{RECIPE}.onnx"
+    return cached(target, lambda out: _worker("build_sore", name, str(out)))
+
+
 def quantized_onnx(name: str) -> Path:
     """Returns `package_file(name)`, a net over images, quantized to 8 bits by ONNX Runtime's own tool.
 

@@ -208,6 +208,24 @@ def test_operands_of_lower_rank_are_aligned():
     assert all(n.op.layout is Layout.NHWC for n in graph if n.op.name == "Conv")
 
 
+@pytest.mark.parametrize("scale", ["f32[] = 0.5", "f32[4] = [0.5,0.25,0.5,1.0]"])
+def test_quantization_follows(scale):
+    graph = _assigned(
+        f"""
+        graph "g"(x: f32[1,3,8,8]) -> (y: f32[1,2,8,8])
+          %w1: f32[4,3,3,3] = weight
+          %1 = Conv(x, %w1) {CONV}
+          %c1: {scale}
+          %2 = Quantize(%1, %c1) {{axis=1 dtype=u8}}
+          %3 = Dequantize(%2, %c1) {{axis=1}}
+          %w2: f32[2,4,3,3] = weight
+          %4 = Conv(%3, %w2) {CONV}
+          return %4
+        """
+    )
+    assert names(graph) == ["Transpose", "Conv", "Quantize", "Dequantize", "Conv", "Transpose"]
+
+
 @pytest.mark.parametrize(("rank", "spatial"), [(3, (8,)), (5, (4, 4, 4))])
 def test_other_ranks(rank, spatial):
     ones = (1,) * len(spatial)

@@ -15,12 +15,14 @@ from mmconvert.ir.ops import (
     LRN,
     BatchNorm,
     Concat,
+    Dequantize,
     Expand,
     Gather,
     L2Normalization,
     LayerNorm,
     LpNormalization,
     Pad,
+    Quantize,
     Reshape,
     Resize,
     Reverse,
@@ -149,6 +151,13 @@ def tile(node: Node[Tile], perm: Perm) -> Op | None:
 def expand(node: Node[Expand], perm: Perm) -> Op | None:
     same_rank = node.operand(0).type.rank == len(perm)
     return Expand(shape=permute(node.op.shape, perm)) if same_rank else None
+
+
+@rule(Quantize, Dequantize)
+def scaled(node: Node[Quantize | Dequantize], perm: Perm) -> Op | None:
+    if node.operand(1).type.rank == 0:
+        return node.op
+    return None if node.op.block else _moved(node.op, perm)
 
 
 @rule(Gather)

@@ -64,6 +64,8 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     """Runs `command` and waits for it; its peak covers the children that it waited for itself."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": path, **(environment or {})}
+    # What is installed runs from bytecode, and the peers are: the warm-up leaves ours in the same state.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         child = subprocess.Popen(command, env=variables, stdout=out, stderr=err, stdin=subprocess.DEVNULL)

@@ -35,7 +35,9 @@ def fold_transpose(graph: Graph) -> Outcome:
             continue
         turned = is_op(node, Gemm) and node.op.transpose_b
         extents = tuple(e for e in transpose.output.type.shape[1:] if isinstance(e, int))
-        graph.set_input(node, 1, graph.constant(_reordered(weight.constant, extents, perm, turned), weight.name))
+        graph.set_input(
+            node, 1, graph.constant(_reordered(weight.constant, extents, perm, turned), weight.name)
+        )
         reshape = node.operand(0).producer
         assert reshape is not None
         graph.replace(reshape, Reshape(shape=reshape.output.type.shape), (x,))

@@ -134,7 +134,7 @@ class _Axes:
         return pieces
 
     def result(self) -> tuple[Shape, tuple[int, ...]]:
-        """The shape that the value is to have at first, and where its axes go; neighbours that stay are one."""
+        """The shape to begin with, and where its axes go; parts that stay neighbours are one axis."""
         order = [self.origin.index(part) for axis in self.axes for part in axis]
         starts = [p for i, p in enumerate(order) if i == 0 or p != order[i - 1] + 1]
         groups = sorted(starts)
@@ -151,7 +151,7 @@ def _product(parts: Sequence[_Part]) -> Extent:
 
 
 def _divides(a: Extent, b: Extent) -> bool:
-    return isinstance(a, int) and isinstance(b, int) and 0 < a and b % a == 0
+    return isinstance(a, int) and isinstance(b, int) and a > 0 and b % a == 0
 
 
 def _over(a: Extent, b: Extent) -> int:

@@ -28,12 +28,17 @@ __all__ = ["HAS_SIGNATURES", "PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT"
 
 SUFFIXES = (".tflite",)
 TARGET_LAYOUT = Layout.NHWC
-PASSES = (settle_quantization,)
 PRECISIONS = ("fp16",)
 HAS_SIGNATURES = True
 
-PASSES: tuple[Pass, ...] = (merge_transposes, fold_transpose, fold_scale, merge_projections)
-"""What leaves fewer Transposes, once layouts are settled, and fewer operators of attention."""
+PASSES: tuple[Pass, ...] = (
+    merge_transposes,
+    fold_transpose,
+    fold_scale,
+    merge_projections,
+    settle_quantization,
+)
+"""What leaves fewer Transposes, once layouts are settled, and fewer operators of attention; then integers."""
 
 _NEVER_FROM_THE_END = frozenset({"keras", "tensorflow", "tflite", "caffe"})
 """Formats whose own gathers take no negative positions; those of the others are made positive."""

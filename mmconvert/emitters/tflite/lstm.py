@@ -39,7 +39,11 @@ def lstm(node: Node[LSTM], out: Writer) -> None:
     if op.direction == "bidirectional":
         extra = [None] * 9  # another input, and its weights
         made = out.make(
-            tfl.BIDIRECTIONAL_SEQUENCE_LSTM, [x, *cells, *states, *extra], steps, merge_outputs=True, **options
+            tfl.BIDIRECTIONAL_SEQUENCE_LSTM,
+            [x, *cells, *states, *extra],
+            steps,
+            merge_outputs=True,
+            **options,
         )
         if batch == 1:
             out.reshape_into(made, y)

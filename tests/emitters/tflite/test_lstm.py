@@ -67,7 +67,10 @@ def layer(
         states["c"],
         weight(count, 3 * HIDDEN) if peephole else None,
     )
-    chosen = [("y", outputs[0]), *((f"last_{n}", v) for n, v in zip("hc", outputs[1:], strict=True) if n in last)]
+    chosen = [
+        ("y", outputs[0]),
+        *((f"last_{n}", v) for n, v in zip("hc", outputs[1:], strict=True) if n in last),
+    ]
     graph.set_outputs([v for _, v in chosen], [n for n, _ in chosen])
     return graph
 

@@ -60,7 +60,7 @@ def calibrate_statistics(model: Any, images: NDArray[np.float32]) -> None:
     kept = [(layer, "momentum", layer.momentum) for layer in norms]
     kept += [(layer, "rate", layer.rate) for layer in dropouts]
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization):
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
             layer.adapt(np.asarray(keras.Model(model.inputs[0], layer.input)(images)))
     for layer, field, _ in kept:
         setattr(layer, field, 0.0)

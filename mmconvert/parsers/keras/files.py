@@ -91,8 +91,15 @@ def _convert(
     model: Record, weights: Weights, version: Any, path: Path, activations: Mapping[str, Function]
 ) -> Module:
     major = _major(version, str(path))
-    graph = Converter(RULES, weights, major, path.name, activations).convert(model)
-    return Module(graph, Metadata(format="keras", producer=f"Keras {version}"))
+    converter = Converter(RULES, weights, major, path.name, activations)
+    graph = converter.convert(model)
+    shown = ", ".join(f"{state.input} -> {state.output}" for state in converter.states)
+    return Module(
+        graph,
+        Metadata(format="keras", producer=f"Keras {version}"),
+        [f"what stateful layers keep is inputs and outputs now, zeros at first: {shown}"] if shown else [],
+        converter.states,
+    )
 
 
 def _major(version: Any, where: str) -> int:

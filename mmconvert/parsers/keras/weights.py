@@ -26,7 +26,7 @@ class Weights(Protocol):
 
 
 def unsaid(layer: Record) -> UnsupportedError:
-    """The error for weights that are quantized though the config does not say so: Keras fails on them, too."""
+    """The error for weights that are quantized though the config does not say so; Keras fails on them."""
     what = f"{layer.kind}: quantized weights, of which its settings do not tell"
     problem = Problem(what, ((layer.owner or layer).place,), "save the model before it is quantized")
     return UnsupportedError(what, problems=[problem])

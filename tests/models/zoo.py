@@ -29,9 +29,17 @@ TORCHVISION: Final = ("torchvision==0.28.0", "pillow==12.0.0")
 TF2ONNX: Final = ("tf2onnx==1.17.0",)
 
 KERAS_APPLICATIONS: Final = ("MobileNetV2", "ResNet50", "EfficientNetB0", "MobileNetV3Small", "DenseNet121")
+OTHER_KERAS_APPLICATIONS: Final = (
+    *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+    *("DenseNet169", "DenseNet201"),
+    *(f"EfficientNetB{number}" for number in range(1, 8)),
+    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV3Large", "NASNetLarge", "NASNetMobile"),
+    *("ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50V2", "VGG16", "VGG19", "Xception"),
+)
 TORCHVISION_MODELS: Final = ("mobilenet_v2", "resnet50", "efficientnet_b0")
 
-_MAKE_SECONDS: Final = 900
+_MAKE_SECONDS: Final = 1800
 
 
 class SourceUnavailable(RuntimeError):

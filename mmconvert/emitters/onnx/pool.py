@@ -9,7 +9,7 @@ from mmconvert.emitters.onnx import schema, windows
 from mmconvert.emitters.onnx.writer import Operand, RuleTable, Writer
 from mmconvert.ir import dims, geometry, ops
 from mmconvert.ir.geometry import Explicit, Pads
-from mmconvert.ir.graph import Node
+from mmconvert.ir.graph import Node, is_op
 from mmconvert.rules import Rules
 
 rule: RuleTable = Rules("ONNX")
@@ -44,7 +44,13 @@ class Placement:
 
 @rule(ops.MaxPool)
 def max_pool(node: Node[ops.MaxPool], out: Writer) -> None:
-    attributes = _attributes(node, out, _place(node, out))
+    placement = _place(node, out)
+    attributes = _attributes(node, out, placement)
+    padded = is_op(node.operand(0).producer, ops.Pad)
+    if padded and not placement.ceil and placement.total == ((0, 0),) * len(node.op.kernel):
+        # ONNX Runtime 1.31 moves the zeros of a Pad into the pool, where they would count as minus infinity;
+        # a pool that is spelled like this it leaves alone.
+        attributes |= {"auto_pad": "VALID", "pads": None}
     out("MaxPool", node.operand(0), into=node, dilations=node.op.dilations, **attributes)
 
 

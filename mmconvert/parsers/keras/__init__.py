@@ -1,4 +1,4 @@
-"""Keras: `.keras` archives and whole-model `.h5` files of Keras 2 and 3, read without Keras."""
+"""Keras: `.keras` archives and whole-model `.h5` files of Keras 1, 2 and 3, read without Keras."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def conv_transpose(layer: KerasLayer, b: Builder) -> Value:
         raise layer.refuse("groups")
     shapes = {"kernel": (*window.kernel, filters, _channels(layer, x, window))} | _bias(layer, filters)
     kernel, *bias = layer.variables(shapes)
-    padding, extra = _transposed_padding(layer, window)
+    padding, extra = _transposed_padding(layer, window, x)
     op = ConvTranspose(
         strides=window.strides,
         dilations=window.dilations,
@@ -124,7 +124,7 @@ def conv_transpose(layer: KerasLayer, b: Builder) -> Value:
     return activate(layer, b(op, x, weight, _bias_weight(layer, bias)))
 
 
-def _transposed_padding(layer: KerasLayer, window: Window) -> tuple[Padding, tuple[int, ...]]:
+def _transposed_padding(layer: KerasLayer, window: Window, x: Value) -> tuple[Padding, tuple[int, ...]]:
     """What is cut off the full output, and what is added to it.
 
     Keras gives the output extent (``keras.backend.compute_conv_transpose_output_shape``), and TensorFlow pads
@@ -136,6 +136,8 @@ def _transposed_padding(layer: KerasLayer, window: Window) -> tuple[Padding, tup
     extents = dilated(window.kernel, window.dilations)
     given = layer.setting("output_padding", None)
     extra = None if given is None else layer.integers("output_padding", window.rank)
+    if layer.setting("output_shape", None) is not None:
+        extra = _reached(layer, window, x, extents)
     if window.padding == Same():
         if extra is None:
             return Same(), (0,) * window.rank
@@ -147,6 +149,24 @@ def _transposed_padding(layer: KerasLayer, window: Window) -> tuple[Padding, tup
     if extra is None:
         extra = tuple(max(s - k, 0) for k, s in zip(extents, window.strides, strict=True))
     return window.padding, extra
+
+
+def _reached(layer: KerasLayer, window: Window, x: Value, covered: tuple[int, ...]) -> tuple[int, ...]:
+    """The output padding that leads to the extents that Keras 1 gives, [batch, ...]."""
+    wanted = layer.setting("output_shape")
+    axes = window.layout.spatial_axes(x.type.rank)
+    if not isinstance(wanted, list) or len(wanted) != x.type.rank:
+        raise layer.invalid(f"output_shape = {wanted!r} should have {x.type.rank} numbers")
+    least = [
+        (layer.extent(x, axis) - 1) * s + (k % 2 if window.padding == Same() else k)
+        for axis, s, k in zip(axes, window.strides, covered, strict=True)
+    ]
+    found = [
+        wanted[axis] - n if type(wanted[axis]) is int else -1 for axis, n in zip(axes, least, strict=True)
+    ]
+    if any(not 0 <= extra < s + k for extra, s, k in zip(found, window.strides, covered, strict=True)):
+        raise layer.invalid(f"output_shape = {wanted!r} does not follow from {x.type}")
+    return tuple(found)
 
 
 def convolve(b: Builder, window: Window, groups: int, x: Value, weight: Value, bias: Value | None) -> Value:

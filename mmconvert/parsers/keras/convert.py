@@ -11,6 +11,7 @@ from mmconvert.errors import InvalidModelError, Problem, UnsupportedError, merge
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Origin, Value, prune
+from mmconvert.ir.model import State
 from mmconvert.ir.ops import Cast
 from mmconvert.ir.types import TensorType
 from mmconvert.parsers.keras.custom import registered
@@ -28,6 +29,7 @@ from mmconvert.parsers.keras.source import (
     network,
     record,
 )
+from mmconvert.parsers.keras.states import States
 from mmconvert.parsers.keras.weights import Weights
 from mmconvert.rules import Rules
 
@@ -42,7 +44,7 @@ _NO_AUTOCAST = frozenset(
 # How layers may be quantized.
 _MODES = {
     "Dense": ("int8", "int4", "float8"),
-    "EinsumDense": ("int8", "float8"),
+    "EinsumDense": ("int8", "int4", "float8"),
     "Embedding": ("int8", "int4"),
     "ReversibleEmbedding": ("int8", "int4"),
 }
@@ -79,6 +81,10 @@ class Converter:
 
     What cannot be represented is collected. The result of such a call is unknown (None); where the file
     remembers its type, a stand-in takes its place, so that the layers after it are looked at as well.
+
+    Attributes:
+        kept: what stateful layers have left so far.
+        states: which outputs of the graph feed which inputs at the next run.
     """
 
     def __init__(
@@ -105,6 +111,8 @@ class Converter:
         self._calls = 0
         self._graph = Graph()
         self._b = Builder(self._graph)
+        self.kept = States(self._graph)
+        self.states: tuple[State, ...] = ()
 
     def convert(self, model: Record) -> Graph:
         """The graph of ``model``.
@@ -126,8 +134,11 @@ class Converter:
             raise UnsupportedError(
                 "the model has parts that are not supported", where=self._file, problems=problems
             )
+        names = _output_names(model.network)
+        left, self.states = self.kept.settle(names)
         self._graph.set_outputs(
-            [value for value in outputs if value is not None], _output_names(model.network)
+            [*(value for value in outputs if value is not None), *left],
+            [*names, *(state.output for state in self.states)],
         )
         prune(self._graph)
         return self._graph

@@ -12,12 +12,18 @@ from mmconvert.parsers.keras.activations import Function
 from mmconvert.parsers.keras.archive import is_archive, read_archive
 from mmconvert.parsers.keras.convert import Converter, all_layers
 from mmconvert.parsers.keras.hdf5 import open_file
+from mmconvert.parsers.keras.keras1 import translate
+from mmconvert.parsers.keras.keras1_weights import FirstWeights, TurnedKernels, by_theano
 from mmconvert.parsers.keras.mapping import map_path
 from mmconvert.parsers.keras.sniffing import is_weights
 from mmconvert.parsers.keras.source import NETWORKS, Record, decode, network, record
 from mmconvert.parsers.keras.table import RULES
 from mmconvert.parsers.keras.weights import ArchiveWeights, LegacyWeights, Weights
 
+_ON_THEANO = (
+    "the file was written on Theano: its kernels are turned round, and windows with strides and padding"
+    " 'same' lie where TensorFlow puts them"
+)
 _WHOLE_MODEL = "save the whole model with model.save(), or give its architecture (JSON) as network="
 
 
@@ -44,13 +50,19 @@ def read(path: Path, architecture: Path | None, activations: Mapping[str, Functi
         if text is None:
             raise UsageError("the file holds weights without a model", where=str(path), hint=_WHOLE_MODEL)
         config, version = decode(text, str(path)), root.text("keras_version") or version
-    model = _model(config, str(path))
-    assert model.network is not None
     if is_weights(root):
-        return _convert(
-            model, ArchiveWeights(root, all_layers(model.network)), version or "3", path, activations
-        )
-    return _convert(model, LegacyWeights(inner), version, path, activations)
+        model = _model(config, str(path))
+        assert model.network is not None
+        weights: Weights = ArchiveWeights(root, all_layers(model.network))
+        return _convert(model, weights, version or "3", path, activations)
+    major = _major(version, str(path))
+    model = _model(translate(config, str(path)) if major == 1 else config, str(path))
+    weights = LegacyWeights(inner) if major > 1 else FirstWeights(inner)
+    if not by_theano(inner, major):
+        return _convert(model, weights, version or "1", path, activations)
+    module = _convert(model, TurnedKernels(weights), version or "1", path, activations)
+    module.warnings.append(_ON_THEANO)
+    return module
 
 
 def _read_archive(path: Path, activations: Mapping[str, Function]) -> Module:
@@ -79,21 +91,24 @@ def _convert(
     model: Record, weights: Weights, version: Any, path: Path, activations: Mapping[str, Function]
 ) -> Module:
     major = _major(version, str(path))
-    graph = Converter(RULES, weights, major, path.name, activations).convert(model)
-    return Module(graph, Metadata(format="keras", producer=f"Keras {version}"))
+    converter = Converter(RULES, weights, major, path.name, activations)
+    graph = converter.convert(model)
+    shown = ", ".join(f"{state.input} -> {state.output}" for state in converter.states)
+    return Module(
+        graph,
+        Metadata(format="keras", producer=f"Keras {version}"),
+        [f"what stateful layers keep is inputs and outputs now, zeros at first: {shown}"] if shown else [],
+        converter.states,
+    )
 
 
 def _major(version: Any, where: str) -> int:
-    """The 2 of ``"2.2.4-tf"``; Keras 1 noted no version.
+    """The 2 of ``"2.2.4-tf"``; early versions of Keras 1 noted none.
 
     Raises:
-        UnsupportedError: Keras 1 wrote the file.
         InvalidModelError: it is no version.
     """
     first = version.partition(".")[0] if isinstance(version, str) else "1" if version is None else ""
-    if not first.isdecimal() or len(first) > 3:
+    if not first.isdecimal() or len(first) > 3 or int(first) < 1:
         raise InvalidModelError(f"{version!r} is not a version of Keras", where=where)
-    if int(first) < 2:
-        problem = Problem("files of Keras 1", hint="load the model with Keras 2, and save it again")
-        raise UnsupportedError("the file is not supported", where=where, problems=[problem])
     return int(first)

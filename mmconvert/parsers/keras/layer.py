@@ -19,7 +19,8 @@ from mmconvert.ir.ops import Cast
 from mmconvert.ir.types import Layout
 from mmconvert.parsers.keras.promotion import Scalar
 from mmconvert.parsers.keras.source import Record, element_type, leaves
-from mmconvert.parsers.keras.weights import Weights
+from mmconvert.parsers.keras.states import States
+from mmconvert.parsers.keras.weights import Weights, unsaid
 from mmconvert.tensors import Array, Tensor
 
 Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
@@ -51,6 +52,9 @@ class Host(Protocol):
 
     activations: Mapping[str, Callable[[Builder, Value], Value]]
     """What the user says that names of activations mean."""
+
+    kept: States
+    """What stateful layers have left so far."""
 
     def mask(self, value: Value) -> Value | None:
         """The mask that earlier layers attached to ``value``."""
@@ -408,8 +412,11 @@ class KerasLayer:
 
         Raises:
             InvalidModelError: the file has other ones.
+            UnsupportedError: they are quantized, and the config does not say so.
         """
         found = self._weights.of(self.record, list(shapes)) if shapes else []
+        if self.quantization is None and any(tensor.dtype == dtypes.I8 for tensor in found):
+            raise unsaid(self.record)
         for (name, shape), tensor in zip(shapes.items(), found, strict=True):
             if shape is not None and tensor.shape != shape:
                 raise self.invalid(

@@ -6,6 +6,7 @@ it rounds here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,28 +69,43 @@ def quantized_einsum(layer: KerasLayer, b: Builder, mode: str, equation: str) ->
     """EinsumDense in one of the modes; what is summed over shares a scale."""
     x = layer.input()
     _ignored(layer)
-    left, right = equation.partition("->")[0].split(",")
-    output = equation.partition("->")[2]
-    if mode == "int4" or "." in equation:
+    if "." in equation:  # Keras 3.15 cannot quantize such a layer
         raise layer.refuse(f"{mode} with the equation {equation!r}", "save the model before it is quantized")
+    terms, _, output = equation.partition("->")
+    left, _, right = terms.partition(",")
+    product = Einsum(equation=equation)
     tensors = _variables(layer, mode, "kernel")
+    summed = tuple(i for i, letter in enumerate(left) if letter in right and letter not in output)
     if mode == "float8":
-        kernel = _float8_kernel(layer, tensors)
-        y = b(
-            Einsum(equation=equation), _float8(b, x, tensors["inputs_scale"]), layer.weight("kernel", kernel)
-        )
+        kernel = layer.weight("kernel", _float8_kernel(layer, tensors))
+        y = b(product, _float8(b, x, tensors["inputs_scale"]), kernel)
+    elif mode == "int4":
+        shape = _kernel_shape(layer, x, left, right, output)
+        rows = math.prod(e for e, letter in zip(shape, right, strict=True) if letter not in output)
+        kernel4 = _int4(tensors, "kernel", (rows, math.prod(shape) // rows), rows=True).reshape(shape)
+        # In groups the weights alone are rounded, whatever the settings say of the inputs.
+        rounded, scale = (x, None) if _is_grouped(layer) else _rounded(layer, b, x, summed)
+        y = b(product, rounded, layer.weight("kernel", kernel4))
     else:
-        summed = tuple(i for i, letter in enumerate(left) if letter in right and letter not in output)
         rounded, scale = _rounded(layer, b, x, summed)
-        y = b(Einsum(equation=f"{left},{right}->{output}"), rounded, _integers(layer, b, tensors["kernel"]))
+        y = b(product, rounded, _integers(layer, b, tensors["kernel"]))
         y = b(Div(), y, layer.weight("kernel_scale", tensors["kernel_scale"]))
-        if scale is not None:
-            y = b(
-                Div(),
-                y,
-                _spread(b, scale, [left[i] for i in range(len(left)) if i not in summed], summed, output),
-            )
+    if mode != "float8" and scale is not None:
+        letters = [left[i] for i in range(len(left)) if i not in summed]
+        y = b(Div(), y, _spread(b, scale, letters, summed, output))
     return activate(layer, _biased(layer, b, y, tensors, bf16=mode == "float8"))
+
+
+def _kernel_shape(layer: KerasLayer, x: Value, left: str, right: str, output: str) -> tuple[int, ...]:
+    """The shape of a kernel that the file holds as a matrix."""
+    given = layer.setting("output_shape")
+    wanted = given if isinstance(given, list) else [given]
+    sizes = dict(zip(reversed(output), reversed(wanted), strict=False))
+    said = [layer.extent(x, left.index(i)) if i in left else sizes.get(i) for i in right]
+    found = [size for size in said if isinstance(size, int) and size > 0]
+    if len(found) < len(said):
+        raise layer.invalid(f"output_shape = {given!r} does not tell the shape of the kernel")
+    return tuple(found)
 
 
 def quantized_rows(
@@ -130,7 +146,7 @@ def _variables(layer: KerasLayer, mode: str, name: str) -> dict[str, Tensor]:
     bias = ["bias"] if name == "kernel" and _has_bias(layer) else []
     names = {
         "int8": [name, *bias, f"{name}_scale"],
-        "int4": [name, *bias, f"{name}_scale", f"{name}_zero", "g_idx"],
+        "int4": [name, *bias, f"{name}_scale", *([f"{name}_zero", "g_idx"] if _is_grouped(layer) else [])],
         "float8": [
             name,
             *bias,
@@ -154,17 +170,34 @@ def _integers(layer: KerasLayer, b: Builder, tensor: Tensor, name: str = "kernel
     return b(Cast(to=layer.dtype), layer.weight(name, tensor, dtypes.I8))
 
 
+def _is_grouped(layer: KerasLayer) -> bool:
+    """True where groups of rows share scales and zeros, as by default; else each column has one scale."""
+    item: Any = layer.setting("quantization_config", None)
+    config = item.get("config") if isinstance(item, dict) else None
+    if isinstance(config, dict) and "block_size" in config:
+        return config["block_size"] not in (None, -1)
+    policy = layer.setting("dtype", None)
+    mode = policy.get("config", {}).get("mode") if isinstance(policy, dict) else None
+    return not (isinstance(mode, str) and mode.endswith("/-1"))
+
+
 def _int4(tensors: dict[str, Tensor], name: str, shape: tuple[int, int], *, rows: bool) -> Tensor:
-    """``(q - zero) * scale`` of the group that each row (or column) belongs to; two numbers lie in a byte."""
-    packed, scale, zero, groups = (tensors[key] for key in (name, f"{name}_scale", f"{name}_zero", "g_idx"))
+    """``(q - zero) * scale`` of the group that each row (or column) belongs to; two numbers lie in a byte.
+
+    Without groups it is ``q / scale``, with a scale for each column (or row).
+    """
+    packed, scale = tensors[name], tensors[f"{name}_scale"]
+    axis = 0 if rows else 1
 
     def unpack(data: Array) -> Array:
         low, high = data.astype(np.int8) << 4 >> 4, data.astype(np.int8) >> 4
-        both = np.stack([low, high], axis=-1).reshape(data.shape[0], -1)[:, : shape[1]]
-        index, axis = groups.numpy().astype(np.int64), 0 if rows else 1
+        both = np.stack([low, high], axis=-1).reshape(data.shape[0], -1)[:, : shape[1]].astype(np.float32)
+        if "g_idx" not in tensors:
+            return np.asarray(both / np.expand_dims(scale.numpy().reshape(-1), axis), np.float32)
+        index = tensors["g_idx"].numpy().astype(np.int64)
         factors = np.take(scale.numpy(), index, axis=axis)
-        zeros = np.take(zero.numpy(), index, axis=axis).astype(np.float32)
-        return np.asarray((both.astype(np.float32) - zeros) * factors, np.float32)
+        zeros = np.take(tensors[f"{name}_zero"].numpy(), index, axis=axis).astype(np.float32)
+        return np.asarray((both - zeros) * factors, np.float32)
 
     return packed.map(unpack, dtype=dtypes.F32, shape=shape)
 

@@ -39,7 +39,7 @@ class Result:
 
 @rule(*_LAYERS, *_CONV, "RNN")
 def recurrent(layer: KerasLayer, b: Builder) -> tuple[Value, ...]:
-    """A layer that runs each call from its initial state; ``stateful`` ones as after ``reset_states()``."""
+    """A layer that runs each call from its initial state, or from where the call before it has ended."""
     if not layer.inputs:
         raise layer.invalid("the layer is called on nothing")
     mask = layer.masks[0]
@@ -69,12 +69,13 @@ def run(layer: KerasLayer, b: Builder, x: Value, mask: Value | None, initial: li
     Raises:
         UnsupportedError: a cell is not one of Keras's own.
     """
-    layer.ignore("stateful", "unroll", "use_cudnn", "seed", "input_length", "input_dim")
+    layer.ignore("unroll", "use_cudnn", "seed", "input_length", "input_dim")
     if layer.flag("time_major", False):
         raise layer.refuse("time_major", "transpose the input, and leave the setting out")
     if mask is not None:
         mask = layer.cast(mask, dtypes.BOOL)
     backwards, zero = layer.flag("go_backwards", False), layer.flag("zero_output_for_mask", False)
+    stateful, place = layer.flag("stateful", False), "/".join(layer.record.trail)
     parts = _cells(layer)
     result = None
     state: list[Value] = []
@@ -83,7 +84,12 @@ def run(layer: KerasLayer, b: Builder, x: Value, mask: Value | None, initial: li
         mine, initial = initial[: len(cell.state)], initial[len(cell.state) :]
         if mine and len(mine) != len(cell.state):
             raise layer.invalid(f"the state consists of {len(cell.state)} tensors, not {len(mine)}")
+        kept = [f"{place}/state_{len(state) + i}" for i in range(len(cell.state))] if stateful else []
+        if not mine:
+            mine = [layer.host.kept.read(name, type) for name, type in zip(kept, cell.state, strict=False)]
         result = _along(cell, b, x, mask, mine, backwards, zero and index == len(parts) - 1)
+        for name, value in zip(kept, result.state, strict=False):
+            layer.host.kept.write(name, value)
         x = result.outputs
         state += result.state
     if result is None or initial:

@@ -16,6 +16,7 @@ _TEXT = "strings are not tensors; do this step outside of the model"
 
 _HINTS = {
     "Lambda": _CODE,
+    "Merge": "merge by sum, product, mean, maximum, concatenation or dot product, and save again",
     "StringLookup": _TEXT,
     "TextVectorization": _TEXT,
     "Hashing": _TEXT,

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from mmconvert.errors import InvalidModelError
+from mmconvert import dtypes
+from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.parsers.keras.hdf5 import Group
 from mmconvert.parsers.keras.source import Record
 from mmconvert.tensors import Tensor
@@ -22,6 +23,13 @@ class Weights(Protocol):
             InvalidModelError: the file has none, or others.
         """
         ...
+
+
+def unsaid(layer: Record) -> UnsupportedError:
+    """The error for weights that are quantized though the config does not say so; Keras fails on them."""
+    what = f"{layer.kind}: quantized weights, of which its settings do not tell"
+    problem = Problem(what, ((layer.owner or layer).place,), "save the model before it is quantized")
+    return UnsupportedError(what, problems=[problem])
 
 
 _LISTED = re.compile(r"(^|/)layers/[^/]+/$")
@@ -52,6 +60,8 @@ class ArchiveWeights:
         if group is None:
             raise InvalidModelError(f"the file has no weights for {layer.place}", where=self._root.where)
         found = group.names()
+        if len(found) > len(names) and any(dtypes.is_integer(group.tensor(i).dtype) for i in found):
+            raise unsaid(layer)
         if len(found) != len(names):
             raise InvalidModelError(
                 f"{layer.place} has the variables {', '.join(names)}, and the file {len(found)} for it",

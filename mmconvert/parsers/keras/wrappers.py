@@ -81,6 +81,10 @@ def time_distributed(layer: KerasLayer, b: Builder) -> Value:
     x, item = layer.input(), layer.setting("layer")
     if x.type.rank < 2:
         raise layer.invalid(f"a tensor with a time axis is needed, not {x.type}")
+    if isinstance(item, dict) and isinstance(item.get("config"), dict) and item["config"].get("stateful"):
+        raise layer.refuse(
+            "a layer with a state that goes from step to step", "use it without TimeDistributed"
+        )
     batch, time = x.type.shape[:2]
     steps = b(Reshape(shape=(dims.product((batch, time)), *x.type.shape[2:])), x)
     y = layer.apply(item, steps, "layer/")

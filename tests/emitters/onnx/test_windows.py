@@ -169,3 +169,17 @@ def test_rounding_up_that_changes_nothing_is_left_out(tmp_path: Path) -> None:
 )
 def test_global_pooling(op: Op, kind: str, tmp_path: Path) -> None:
     assert kinds(agree(build(op), tmp_path)) == [kind]
+
+
+@pytest.mark.parametrize("opset", [11, 17, 21])
+def test_zeros_in_front_of_a_max_pool_stay_zeros(opset: int, tmp_path: Path) -> None:
+    """ONNX Runtime takes a Pad into the pool behind it, whose own padding is less than all numbers."""
+    graph = Graph("g")
+    b = Builder(graph)
+    x = b(ops.Neg(), b(ops.Abs(), graph.input("x", TensorType(dtypes.F32, (2, 4, 9, 9)))))
+    padded = b(ops.Pad(pads=((0, 0), (0, 0), (1, 1), (1, 1)), mode="constant"), x)
+    pool = ops.MaxPool(
+        kernel=(3, 3), strides=(2, 2), dilations=(1, 1), padding=Explicit.zero(2), layout=Layout.NCHW
+    )
+    graph.set_outputs([b(pool, padded)], ["y"])
+    agree(graph, tmp_path, opset=opset)

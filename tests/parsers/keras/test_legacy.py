@@ -244,15 +244,6 @@ def test_training_arguments(tmp_path: Path) -> None:
         load(model(True))
 
 
-def test_keras_1_is_refused(tmp_path: Path) -> None:
-    config = {
-        "class_name": "Sequential",
-        "config": [layer("Dense", "d", batch_input_shape=[None, 3], output_dim=2)],
-    }
-    with pytest.raises(UnsupportedError, match="files of Keras 1"):
-        load(write(tmp_path / "model.h5", config, {"d": {}}, version=None))
-
-
 def test_weights_alone_ask_for_the_architecture(tmp_path: Path) -> None:
     path = tmp_path / "weights.h5"
     with h5py.File(path, "w") as file:

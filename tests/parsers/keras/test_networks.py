@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmconvert.errors import InvalidModelError
+from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.interpreter import run
 from mmconvert.ir.ops import Cast
 from mmconvert.parsers.keras import load
@@ -267,3 +267,36 @@ def test_channels_first(keras: Any, tmp_path: Path) -> None:
         (values,) = feeds(graph).values()
         (found,) = run(graph, feeds(graph)).values()
         close(found, np.moveaxis(np.asarray(twin(np.moveaxis(values, 1, -1))), -1, 1))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_stateful_layers_go_on_where_they_ended(suffix: str, keras: Any, tmp_path: Path) -> None:
+    """A cell, a layer in both directions, and a layer that is called twice in a run."""
+    x = keras.Input(batch_shape=(2, 3, 4))
+    shared = keras.layers.LSTM(4, return_sequences=True, stateful=True)
+    y = keras.layers.RNN(keras.layers.LSTMCell(3), stateful=True, return_sequences=True)(shared(shared(x)))
+    y = keras.layers.Bidirectional(keras.layers.GRU(3, stateful=True))(y)
+    model = keras.Model(x, y)
+    randomize(model)
+    module = saved(model, tmp_path, suffix)
+    assert "zeros at first" in module.warnings[0]
+    assert len(module.states) == 2 + 2 + 2
+    state = {s.input: s.initial.numpy() for s in module.states}
+    for layer in model.layers:
+        if hasattr(layer, "reset_states"):
+            layer.reset_states()
+    for seed in range(3):
+        given = {k: v for k, v in feeds(module.graph, seed).items() if k not in state}
+        found = run(module.graph, given | state)
+        state = {s.input: found[s.output] for s in module.states}
+        (array,) = given.values()
+        close(next(iter(found.values())), np.asarray(model(array, training=False)))
+
+
+def test_a_state_inside_of_time_distributed_is_refused(keras: Any, tmp_path: Path) -> None:
+    x = keras.Input(batch_shape=(2, 3, 5, 4))
+    keras.Model(x, keras.layers.TimeDistributed(keras.layers.LSTM(3, stateful=True))(x)).save(
+        tmp_path / "m.h5"
+    )
+    with pytest.raises(UnsupportedError, match="goes from step to step"):
+        load(tmp_path / "m.h5")

@@ -35,6 +35,7 @@ def reversible(keras: Any, x: Any) -> Any:
 MODES = [
     *((make, mode) for make in (dense, embedding, reversible) for mode in ("int8", "int4")),
     (einsum, "int8"),
+    (einsum, "int4"),
     (dense, "float8"),
     (einsum, "float8"),
 ]
@@ -66,7 +67,32 @@ def test_weights_stay_integers(keras: Any, tmp_path: Path) -> None:
     assert np.array_equal(kernel.numpy(), np.asarray(model.layers[-1].kernel))
 
 
-def test_int4_sums_are_refused(keras: Any, tmp_path: Path) -> None:
-    built(keras, einsum, "int4").save(tmp_path / "model.keras")
-    with pytest.raises(UnsupportedError, match="EinsumDense: quantized as int4"):
-        load(tmp_path / "model.keras")
+def per_channel(keras: Any, make: Any, activations: Any) -> Any:
+    x = keras.Input((5, 7))
+    model = keras.Model(x, make(keras, x))
+    randomize(model)
+    config = keras.quantizers.Int4QuantizationConfig(block_size=-1, activation_quantizer=activations)
+    model.quantize(config=config)
+    return model
+
+
+@pytest.mark.parametrize("make", [dense, einsum, embedding, reversible], ids=lambda make: make.__name__)
+def test_int4_without_groups(make: Any, keras: Any, tmp_path: Path) -> None:
+    model = per_channel(keras, make, None)
+    model.save(tmp_path / "model.keras")
+    compare(model, load(tmp_path / "model.keras"))
+
+
+def test_int4_weights_over_int8_inputs(keras: Any, tmp_path: Path) -> None:
+    model = per_channel(keras, einsum, keras.quantizers.AbsMaxQuantizer(axis=-1))
+    model.save(tmp_path / "model.keras")
+    compare(model, load(tmp_path / "model.keras"))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_attention_is_refused(suffix: str, keras: Any, tmp_path: Path) -> None:
+    """Its settings do not tell that the layers in it are quantized, and Keras does not read it either."""
+    model = built(keras, lambda keras, x: keras.layers.MultiHeadAttention(2, 4)(x, x), "int8")
+    model.save(tmp_path / f"model{suffix}")
+    with pytest.raises(UnsupportedError, match="quantized weights, of which its settings do not tell"):
+        load(tmp_path / f"model{suffix}")

@@ -188,8 +188,8 @@ def test_a_model_called_on_too_few_tensors(tmp_path: Path) -> None:
         load(write(tmp_path / "model.h5", config, {}))
 
 
-@pytest.mark.parametrize("version", ["", "two", "1.2.2", "99999.1"])
+@pytest.mark.parametrize("version", ["", "two", "0.3.3", "99999.1"])
 def test_odd_versions(version: str, tmp_path: Path) -> None:
     config = {"class_name": "Sequential", "config": [layer("ReLU", "r", batch_input_shape=FLAT)]}
-    with pytest.raises(MMConvertError, match=r"is not a version of Keras|files of Keras 1"):
+    with pytest.raises(MMConvertError, match="is not a version of Keras"):
         load(write(tmp_path / "model.h5", config, {"r": {}}, version))

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
+import mmconvert
 from mmconvert import registry
 from mmconvert.errors import MMConvertError
 from mmconvert.lowering import lower
@@ -49,3 +51,46 @@ def check(row: Row, target: str, keras: Any, folder: Path) -> None:
     assert len(found) == len(expected)
     for ours, theirs in zip(found.values(), expected, strict=True):
         close(ours, np.asarray(theirs), TOLERANCE * row.tolerance)
+
+
+RECURRENT = {
+    "LSTM": lambda L: L.LSTM(8, return_sequences=True),
+    "GRU": lambda L: L.GRU(8),
+    "SimpleRNN": lambda L: L.SimpleRNN(8, activation="relu"),
+    "Bidirectional": lambda L: L.Bidirectional(L.LSTM(8, return_sequences=True)),
+}
+
+
+def recurrent(kind: str, keras: Any, folder: Path) -> tuple[Any, Path]:
+    x = keras.Input((6, 4))
+    model = keras.Model(x, keras.layers.Dense(3)(RECURRENT[kind](keras.layers)(x)))
+    randomize(model)
+    model.save(folder / "m.keras")
+    return model, folder / "m.keras"
+
+
+@pytest.mark.parametrize("target", SESSIONS)
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_recurrent_layers_take_any_batch(kind: str, target: str, keras: Any, tmp_path: Path) -> None:
+    model, path = recurrent(kind, keras, tmp_path)
+    mmconvert.convert(path, tmp_path / f"m.{target}", verify=False)
+    session = SESSIONS[target](tmp_path / f"m.{target}")
+    for batch in (1, 3, 16):
+        x = np.random.default_rng(batch).normal(size=(batch, 6, 4)).astype(np.float32)
+        (name,) = feeds(load(path).graph)
+        (found,) = session.run({name: x}).values()
+        close(found, np.asarray(model(x, training=False)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "count"),
+    [("LSTM", "LSTM", 1), ("GRU", "GRU", 1), ("SimpleRNN", "RNN", 1), ("Bidirectional", "LSTM", 2)],
+)
+def test_recurrent_layers_are_onnx_operators(
+    kind: str, operator: str, count: int, keras: Any, tmp_path: Path
+) -> None:
+    _, path = recurrent(kind, keras, tmp_path)
+    mmconvert.convert(path, tmp_path / "m.onnx", verify=False)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert kinds.count(operator) == count
+    assert not {"Scan", "Loop"} & set(kinds)

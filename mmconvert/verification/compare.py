@@ -64,6 +64,10 @@ class Error:
         """The larger of each."""
         return Error(max(self.maximum, other.maximum), max(self.l2, other.l2))
 
+    def plus(self, other: Error) -> Error:
+        """The sum of each."""
+        return Error(self.maximum + other.maximum, self.l2 + other.l2)
+
     @property
     def is_finite(self) -> bool:
         """False for what cannot be measured: another shape, another integer, NaN in another place."""

@@ -9,7 +9,7 @@ import numpy as np
 from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Array
-from mmconvert.verification import compare
+from mmconvert.verification import compare, quanta
 from mmconvert.verification.saturation import is_approximate, is_beyond_sight
 from mmconvert.verification.verdict import OutputVerdict
 
@@ -42,6 +42,12 @@ def insights(
                 f"the output {name!r} does not depend on the inputs that were tried: "
                 "give typical ones (--inputs) for a verdict that means more"
             )
+    notes += [
+        f"the output {o.name!r} is quantized: {o.moved:.2%} of its values are off by one unit, which is how "
+        "runtimes round" + (", more than usual" if o.moved > quanta.USUAL else "")
+        for o in outputs
+        if o.moved and o.passed
+    ]
     coarse = [o for o in outputs if o.source_error.maximum > COARSE]
     return notes + [
         f"the source's own arithmetic is off by {o.source_error.maximum:.1%} in the output {o.name!r}: "

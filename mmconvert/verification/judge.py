@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from mmconvert import dtypes
 from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Array, DType
-from mmconvert.verification import compare
+from mmconvert.verification import compare, quanta
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.insight import insights
 from mmconvert.verification.localize import first_divergence
@@ -157,12 +160,28 @@ def _score(
     twin = observation.unrounded
     pair = (own, truth) if twin is None else (twin.own[name], twin.truth[name])
     score = _compare(name, actual, truth, own, witness, pair, k)
+    unit = quanta.quantum(value)
+    alike = actual.shape == truth.shape and dtypes.is_float(actual.dtype) == dtypes.is_float(own.dtype)
+    if not score.passed and unit and alike:
+        return _on_grid(score, actual, truth, own, witness, unit)
     if not score.passed and is_approximate(value):
         return _compare(name, excuse(actual, truth), truth, own, excuse(witness, truth), pair, k, own.dtype)
     if not score.passed or not saturates(value):
         return score
     a, t, o, w, *p = (logarithm(array, own.dtype) for array in (actual, truth, own, witness, *pair))
     return max(score, _compare(name, a, t, o, w, (p[0], p[1]), k, own.dtype), key=_over)
+
+
+def _on_grid(
+    exact: OutputVerdict, actual: Array, truth: Array, own: Array, witness: Array, unit: float
+) -> OutputVerdict:
+    """Judges values on a grid, each of which may be one unit away; what floats may differ by comes on top."""
+    near, allowed = quanta.nearest(actual, truth, own), quanta.one(truth, unit)
+    allowed = allowed.plus(exact.budget) if exact.budget.is_finite else allowed
+    error = compare.measure(actual.astype(np.float64), near)
+    own_error = compare.measure(witness.astype(np.float64), quanta.nearest(witness, truth, own))
+    share = quanta.moved(actual, near, unit)
+    return OutputVerdict(exact.name, error, own_error, allowed, error.within(allowed), share)
 
 
 def _compare(

@@ -19,7 +19,7 @@ from mmconvert.ir.graph import Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, DType
 
-_MOVES = (ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
+MOVES = (ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
 
 TINY = 1e-30
 """Probabilities below this count as this: runtimes flush to zero somewhere below it."""
@@ -31,12 +31,12 @@ SIGMOID_ROUNDINGS = 2
 
 def saturates(value: Value) -> bool:
     """True for the outputs of Softmax, also after they were moved about."""
-    return is_op(_origin(value, _MOVES).producer, ops.Softmax)
+    return is_op(origin(value, MOVES).producer, ops.Softmax)
 
 
 def is_approximate(value: Value) -> bool:
     """True for the outputs of Sigmoid, also after they were moved about or averaged, and out of branches."""
-    source = _origin(value, (*_MOVES, ops.ReduceMean))
+    source = origin(value, (*MOVES, ops.ReduceMean))
     if is_op(source.producer, ops.If):
         branches = (source.producer.op.then_branch, source.producer.op.else_branch)
         return all(is_approximate(branch.outputs[source.index]) for branch in branches)
@@ -60,7 +60,7 @@ def _excused(dtype: DType) -> float:
     return SIGMOID_ROUNDINGS * float(info(dtype).eps)
 
 
-def _origin(value: Value, moves: tuple[type[Op], ...]) -> Value:
+def origin(value: Value, moves: tuple[type[Op], ...]) -> Value:
     """Where the numbers in ``value`` were made."""
     while value.producer is not None and isinstance(value.producer.op, moves):
         value = value.producer.operand(0)

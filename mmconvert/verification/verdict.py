@@ -21,6 +21,7 @@ class OutputVerdict:
         source_error: of the source's float32 run, against the same truth.
         budget: what the error may be.
         passed: whether it is at most that, on every input.
+        moved: of an output on a grid of quantized numbers the share that is off by one unit.
     """
 
     name: str
@@ -28,6 +29,7 @@ class OutputVerdict:
     source_error: Error
     budget: Error
     passed: bool
+    moved: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data."""

@@ -413,3 +413,52 @@ def test_a_sigmoid_that_is_tiny_throughout() -> None:
     assert verdict.passed
     assert any("is 0 up to what runtimes round a Sigmoid to" in note for note in verdict.notes)
     assert not verdict_on(graph, changed(graph, lambda y: np.maximum(y, np.float32(1e-6)))).passed
+
+
+# --- grids of quantized numbers ----------------------------------------------------------------------------
+
+GRID = """
+    graph "grid"(x: f32[4,500]) -> (q: i8[500,4], y: f32[4,500])
+      %s: f32[] = 0.0625
+      %1 = Quantize(x, %s) {dtype=i8}
+      %2 = Transpose(%1) {perm=(1,0)}
+      %3 = Dequantize(%1, %s)
+      return %2, %3
+"""
+
+
+def off(share: int, units: int) -> Callable[[dict[str, Array]], dict[str, Array]]:
+    """One of ``share`` values is off by ``units``, in both outputs."""
+
+    def change(outputs: dict[str, Array]) -> dict[str, Array]:
+        steps = {"q": np.float32(1), "y": np.float32(1 / 16)}
+        found = {}
+        for name, array in outputs.items():
+            found[name] = array.copy()
+            found[name].reshape(-1)[::share] += (steps[name] * units).astype(array.dtype)
+        return found
+
+    return change
+
+
+def test_one_unit_of_a_grid_is_how_runtimes_round() -> None:
+    graph = graph_of(GRID)
+    verdict = verdict_on(graph, altered(graph, off(2000, 1)))
+    assert verdict.passed
+    assert [o.moved for o in verdict.outputs] == [1 / 2000, 1 / 2000]
+    assert "the output 'q' is quantized: 0.05% of its values are off by one unit" in verdict.notes[0]
+    often = verdict_on(graph, altered(graph, off(100, 1)))
+    assert often.passed
+    assert "more than usual" in often.notes[0]
+    assert not verdict_on(graph, altered(graph)).notes
+
+
+def test_two_units_of_a_grid_are_not() -> None:
+    graph = graph_of(GRID)
+    verdict = verdict_on(graph, altered(graph, off(2000, 2)))
+    assert [o.passed for o in verdict.outputs] == [False, False]
+
+
+def test_integers_that_nobody_quantized_have_to_be_equal() -> None:
+    graph = graph_of(GRID.replace("Quantize(x, %s) {dtype=i8}", "Cast(x) {to=i8}"))
+    assert not verdict_on(graph, altered(graph, off(2000, 1))).passed

@@ -48,12 +48,13 @@ def _require_kernel(stored: Value, grid: Grid) -> None:
 
 @rule(Quantize)
 def quantize(node: Node[Quantize], out: Writer) -> None:
-    """Halves go away from zero in the kernel: only beside integers, where that is what happens anyway."""
+    """Halves go away from zero in the kernel; other roundings are those of integer kernels beside it."""
     x, y, grid = node.operand(0), node.output, _grid(node)
     _require_kernel(y, grid)
     if x.type.dtype != dtypes.F32:
         raise UnsupportedError(f"TFLite quantizes no {x.type}")
-    if not (_is_made_of_integers(x) or _is_read_as_integers(y)):
+    native = node.op.rounding == "half_away" and not node.op.guard_bits
+    if not (native or _is_made_of_integers(x) or _is_read_as_integers(y)):
         raise UnsupportedError("TFLite's QUANTIZE rounds halves away from zero")
     out(tfl.QUANTIZE, (x,), y)
 

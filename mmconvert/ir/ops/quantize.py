@@ -8,7 +8,7 @@ element counts for ``block`` neighbours along ``axis``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -23,10 +23,10 @@ from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.activation import Clip
 from mmconvert.ir.ops.binary import Add, Div, Max, Min, Mul, Sub
 from mmconvert.ir.ops.indexing import Slice
-from mmconvert.ir.ops.logic import Equal, Where, require_same_dtype
+from mmconvert.ir.ops.logic import Equal, Less, Where, require_same_dtype
 from mmconvert.ir.ops.reduce import ReduceMax, ReduceMin, widen
 from mmconvert.ir.ops.shape import Expand, Reshape, Unsqueeze
-from mmconvert.ir.ops.unary import Cast, Neg, Round
+from mmconvert.ir.ops.unary import Abs, Cast, Floor, Neg, Round, Sign
 from mmconvert.ir.types import Array, TensorType
 
 
@@ -65,7 +65,10 @@ class Scaled(Op):
         if self.block:
             repeated = np.repeat(parameter, self.block, axis=self.axis)
             return repeated[(slice(None),) * self.axis + (slice(shape[self.axis]),)]
-        return parameter.reshape(-1, *(1,) * (len(shape) - 1 - self.axis))
+        return self._along(parameter, len(shape))
+
+    def _along(self, vector: Array, rank: int) -> Array:
+        return vector.reshape(-1, *(1,) * (rank - 1 - self.axis))
 
     def spread_nodes(self, b: Builder, parameter: Value, x: Value) -> Value | None:
         """``spread`` as nodes; None where blocks run along an unknown extent."""
@@ -84,17 +87,28 @@ class Scaled(Op):
         return b(Slice(axes=(axis,), starts=(0,), sizes=(extent,), steps=(1,)), whole)
 
 
+Rounding = Literal["half_even", "half_away", "half_away_stored"]
+"""Where halves go: to the even integer; away from 0; away from 0 after the zero point was added."""
+
+
 @operator
 class Quantize(Scaled):
-    """``saturate(round(x / scale) + zero_point)``, rounding half to even.
+    """``saturate(round(x / scale) + zero_point)``.
 
     x: floating point, or i32. scale: floating point, of the type of a floating ``x``. zero_point: of the type
     ``dtype``, 0 when absent. Returns ``dtype``; a narrow float is not rounded to integers, and without
     ``saturate`` overflows to infinity or NaN.
+
+    ``guard_bits`` says what fixed-point arithmetic does, which rounds twice: first ``x / scale`` to that many
+    bits behind the point, halves up, then to integers. There is one number for the tensor, or one for each
+    slice along ``axis``. ``negative_guard_bits`` are those of numbers below 0, where these differ.
     """
 
     dtype: DType
     saturate: bool = True
+    rounding: Rounding = "half_even"
+    guard_bits: tuple[int, ...] = ()
+    negative_guard_bits: tuple[int, ...] = ()
 
     def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType | None = None) -> TensorType:
         x.require(dtypes.is_float(x.dtype) or x.dtype == dtypes.I32, "a floating-point or i32 tensor")
@@ -103,21 +117,46 @@ class Quantize(Scaled):
         self.require_parameters(x, scale, zero_point)
         if zero_point is not None:
             zero_point.require(zero_point.dtype == self.dtype, f"a zero point of {dtypes.name(self.dtype)}")
+        for bits in (self.guard_bits, self.negative_guard_bits):
+            fits = len(bits) < 2 or (x.rank > 0 and x.shape[x.axis(self.axis)] == len(bits))
+            x.require(fits and all(0 <= n < 63 for n in bits), f"guard bits {list(bits)} along {self.axis}")
         return x.with_dtype(self.dtype)
+
+    @property
+    def is_plain(self) -> bool:
+        """True when it rounds once, halves to even."""
+        return self.rounding == "half_even" and not self.guard_bits
 
     def evaluate(self, x: Array, scale: Array, zero_point: Array | None = None) -> Array:
         wide = widen(scale)
         y = x.astype(wide.dtype) / self.spread(wide, x.shape)
         whole = dtypes.is_integer(self.dtype)
-        y = np.rint(y) if whole else y
-        if zero_point is not None:
-            y = y + self.spread(zero_point.astype(wide.dtype), x.shape)
+        zero = None if zero_point is None else self.spread(zero_point.astype(wide.dtype), x.shape)
+        if whole and self.guard_bits:
+            y = self._guarded(y)
+        if zero is not None and self.rounding == "half_away_stored":
+            y, zero = y + zero, None
+        if whole:
+            y = np.rint(y) if self.rounding == "half_even" else np.copysign(np.floor(np.abs(y) + 0.5), y)
+        if zero is not None:
+            y = y + zero
         if self.dtype.itemsize > 2 and not whole:
             return np.asarray(y, self.dtype)
         low, high = limits(self.dtype)
         if whole or self.saturate:
             y = np.clip(np.nan_to_num(y, nan=0) if whole else y, low, high)
         return np.asarray(y.astype(np.int64) if whole else y).astype(self.dtype)
+
+    def _guarded(self, y: Array) -> Array:
+        steps = self._steps(self.guard_bits, y.shape, y.dtype)
+        if self.negative_guard_bits:
+            steps = np.where(y < 0, self._steps(self.negative_guard_bits, y.shape, y.dtype), steps)
+        return np.asarray(np.floor(y * steps + 0.5) / steps)
+
+    def _steps(self, bits: tuple[int, ...], shape: tuple[int, ...], dtype: DType) -> Array:
+        """``2 ** bits``, so that it broadcasts against a tensor of ``shape``."""
+        steps = np.ldexp(np.ones(len(bits), dtype), bits)
+        return self._along(steps, len(shape)) if len(bits) > 1 else steps[0]
 
     def decompose(self, b: Builder, x: Value, scale: Value, zero_point: Value | None = None) -> Value | None:
         wide = working_float(scale.type.dtype)
@@ -130,12 +169,31 @@ class Quantize(Scaled):
         spread = self.spread_nodes(b, scale, x)
         if spread is None:
             return None
-        y = b(Round(), b(Div(), x, spread))
+        point = None
         if zero_point is not None:
-            point = self.spread_nodes(b, b(Cast(to=y.type.dtype), zero_point), x)
+            point = self.spread_nodes(b, b(Cast(to=wide), zero_point), x)
+        y = b(Div(), x, spread)
+        if self.guard_bits:
+            y = self._guarded_nodes(b, y)
+        if point is not None and self.rounding == "half_away_stored":
+            y, point = b(Add(), y, point), None
+        if self.rounding == "half_even":
+            y = b(Round(), y)
+        else:
+            y = b(Mul(), b(Floor(), b(Add(), b(Abs(), y), 0.5)), b(Sign(), y))
+        if point is not None:
             y = b(Add(), y, point)
         low, high = limits(self.dtype)
         return b(Cast(to=self.dtype), b(Clip(low=low, high=high), y))
+
+    def _guarded_nodes(self, b: Builder, y: Value) -> Value:
+        rank, dtype = y.type.rank, y.type.dtype
+        shape = (1,) * rank
+        steps: Array | Value = self._steps(self.guard_bits, shape, dtype)
+        if self.negative_guard_bits:
+            below = self._steps(self.negative_guard_bits, shape, dtype)
+            steps = b(Where(), b(Less(), y, 0.0), below, steps)
+        return b(Div(), b(Floor(), b(Add(), b(Mul(), y, steps), 0.5)), steps)
 
 
 @operator

@@ -55,11 +55,15 @@ def simple(n: Source, b: Builder) -> Value:
 
 @rule("LEAKY_RELU")
 def leaky_relu(n: Source, b: Builder) -> Value:
-    return b(ops.LeakyRelu(alpha=n.real("alpha")), n.operand(0))
+    alpha = n.real("alpha")
+    n.multiplies(0, negative=alpha)
+    return b(ops.LeakyRelu(alpha=alpha), n.operand(0))
 
 
 @rule("PRELU")
 def prelu(n: Source, b: Builder) -> Value:
+    slope = n.quantization(1)
+    n.multiplies(0, negative=None if slope is None else float(slope.scale))
     return b(ops.PRelu(), n.operand(0), n.operand(1))
 
 

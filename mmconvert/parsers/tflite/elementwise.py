@@ -64,6 +64,8 @@ def unary(n: Source, b: Builder) -> Value:
 @rule(*ARITHMETIC)
 def arithmetic(n: Source, b: Builder) -> Value:
     n.ignore("pot_scale_int16")  # how the kernel computes, not what
+    if n.kind == "MUL":
+        n.multiplies(0, 1)
     return activated(n, b, b(ARITHMETIC[n.kind], n.operand(0), n.operand(1)))
 
 

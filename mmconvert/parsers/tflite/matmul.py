@@ -30,6 +30,7 @@ def fully_connected(n: Source, b: Builder) -> Value:
 @rule("BATCH_MATMUL")
 def batch_matmul(n: Source, b: Builder) -> Value:
     n.ignore("asymmetric_quantize_inputs")
+    n.multiplies(0, 1)
     left, right = _adjoint(n, b, 0, n.flag("adj_x")), _adjoint(n, b, 1, n.flag("adj_y"))
     return b(ops.MatMul(), left, right)
 

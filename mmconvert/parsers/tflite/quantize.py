@@ -21,6 +21,7 @@ rule: Rules[str] = Rules("TFLite")
 def quantize(n: Source, b: Builder) -> Value:
     if n.output_record().quantization is None:
         raise n.invalid("its result has no scale")
+    n.multiplies(0)
     return n.stored(0) if n.alike(0) else n.operand(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from mmconvert import dtypes
@@ -33,6 +34,8 @@ def reduction(n: Source, b: Builder) -> Value:
     if n.kind in ("REDUCE_MAX", "REDUCE_MIN") and n.alike(0):
         x = n.stored(0)
     axes = tuple(sorted({x.type.axis(axis) for axis in n.integers_of(1, "axes")}))
+    if n.kind == "MEAN" and x.type.is_static:
+        n.multiplies(0, count=math.prod(x.type.static_shape[axis] for axis in axes))
     return b(REDUCTIONS[n.kind](axes=axes, keepdims=keep), x)
 
 

@@ -6,10 +6,15 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.types import Shape
+from mmconvert.parsers.tflite.quantization import Arithmetic
 from mmconvert.parsers.tflite.source import Source
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("TFLite")
+
+
+_BITS = (12,)
+"""The kernels interpolate integers with 20 bits behind the point; fewer hide how floats round on the way."""
 
 
 def _sizes(n: Source, x: Value) -> Shape:
@@ -29,6 +34,7 @@ def resize_bilinear(n: Source, b: Builder) -> Value:
         mode="linear",
         coordinates="align_corners" if corners else "half_pixel" if half else "asymmetric",
     )
+    n.arithmetic = Arithmetic("half_away_stored", _BITS)
     return b(op, x)
 
 

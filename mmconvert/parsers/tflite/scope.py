@@ -185,7 +185,7 @@ def _keep(source: Source, results: tuple[Value | None, ...]) -> None:
         record = context.subgraph.tensors[index]
         q, stored = record.quantization, value
         if q is not None and dtypes.is_float(value.type.dtype):
-            stored = quantized(source.builder, value, q, record.dtype)
+            stored = quantized(source.builder, value, q, record.dtype, source.arithmetic)
         if record.dtype == _COMPLEX and stored.type.dtype == dtypes.F32:
             context.complex.add(index)
         elif stored.type.dtype != record.dtype:

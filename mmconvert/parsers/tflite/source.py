@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.ir.builder import Builder
@@ -15,7 +16,7 @@ from mmconvert.parsers.constants import Constants
 from mmconvert.parsers.operands import Operands
 from mmconvert.parsers.symbols import Symbols
 from mmconvert.parsers.tflite import schema
-from mmconvert.parsers.tflite.quantization import dequantized
+from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, guard_bits
 from mmconvert.parsers.tflite.reader import ModelFile, Operator, SubGraph
 from mmconvert.parsers.tflite.state import Variables
 from mmconvert.parsers.tflite.tensors import Quantization, Record
@@ -126,6 +127,7 @@ class Source(Operands):
         name = next((name for name in named if name), "")
         self.origin = Origin(name, self.kind, context.library.file.path.name)
         self.where = str(self.origin)
+        self.arithmetic = ONCE
         self._options = self._read_options()
 
     def _read_options(self) -> dict[str, Any]:
@@ -240,6 +242,30 @@ class Source(Operands):
             and (result.quantization is None or result.quantization.same(self.quantization(i)))
             for i in indices
         )
+
+    def multiplies(
+        self, *indices: int, by: float = 1.0, negative: float | None = None, count: int = 1
+    ) -> None:
+        """Says that integer kernels multiply the integers of these operands and then convert the product.
+
+        Args:
+            indices: the operands.
+            by: another factor of the product.
+            negative: the one below 0, where that is another.
+            count: what the product is divided by, in the multiplier as well.
+        """
+        scales = [self.quantization(index) for index in indices]
+        result = self.output_record().quantization
+        # 16 bits are multiplied by 16, which is less exact than one rounding is.
+        if result is None or self.output_record().dtype == dtypes.I16:
+            return
+        product: Array = np.asarray(by / np.float64(result.scale))
+        for q in scales:
+            if q is None:
+                return
+            product = product * q.scale.astype(np.float64)
+        below = () if negative is None else guard_bits(np.abs(product / by * negative), count)
+        self.arithmetic = Arithmetic("half_away", guard_bits(product, count), below)
 
     # --- options -------------------------------------------------------------------------------------
 

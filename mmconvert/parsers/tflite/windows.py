@@ -8,6 +8,7 @@ from mmconvert.ir.geometry import Explicit, Padding, Same
 from mmconvert.ir.graph import Value
 from mmconvert.ir.types import Extent, Layout
 from mmconvert.parsers.tflite.activation import activated
+from mmconvert.parsers.tflite.quantization import Arithmetic
 from mmconvert.parsers.tflite.source import Source
 from mmconvert.parsers.tflite.weights import bias, weight
 from mmconvert.rules import Rules
@@ -15,6 +16,9 @@ from mmconvert.rules import Rules
 rule: Rules[str] = Rules("TFLite")
 
 LAYOUT = Layout.NHWC
+_MEAN_BITS = (12,)
+"""Integers divided by how many they are, exactly: enough to tell a half from its neighbours."""
+
 _2D, _3D = ("h", "w"), ("d", "h", "w")
 
 
@@ -41,6 +45,7 @@ def _convolved(n: Source, b: Builder, filters: Value, groups: int, axes: tuple[s
         layout=LAYOUT,
     )
     n.ignore("quantized_bias_type")
+    n.multiplies(0, 1)
     return activated(n, b, b(op, n.operand(0), filters, bias(n, b, 2, 0, 1)))
 
 
@@ -103,6 +108,7 @@ def _transposed(
         output_padding=tuple(extra for _, extra in found),
         layout=LAYOUT,
     )
+    n.multiplies(2, 1)
     y = b(op, x, filters, bias(n, b, 3, 2, 1))
     return activated(n, b, y)
 
@@ -138,6 +144,7 @@ def max_pool_2d(n: Source, b: Builder) -> Value:
 
 @rule("AVERAGE_POOL_2D")
 def average_pool_2d(n: Source, b: Builder) -> Value:
+    n.arithmetic = Arithmetic("half_away_stored", _MEAN_BITS)
     return activated(n, b, _pool(n, b, ops.AveragePool, n.operand(0)))
 
 

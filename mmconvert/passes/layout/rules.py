@@ -34,6 +34,7 @@ from mmconvert.ir.ops import (
     TopK,
     Unsqueeze,
 )
+from mmconvert.ir.ops.quantize import Scaled
 from mmconvert.ir.ops.reduce import Reduce
 from mmconvert.ir.ops.scan import Cumulative
 from mmconvert.ir.ops.softmax import AlongAxis
@@ -109,6 +110,11 @@ def elementwise(node: Node[Op], perm: Perm) -> Op | None:
 @rule(TopK, Concat, Split, BatchNorm, LRN, LpNormalization, L2Normalization)
 def along_axis(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm)
+
+
+@rule(Scaled)  # type: ignore[type-abstract]
+def scaled(node: Node[Scaled], perm: Perm) -> Op | None:
+    return None if node.op.block else _moved(node.op, perm)
 
 
 @rule(Reduce, ArgExtremum)  # type: ignore[type-abstract]

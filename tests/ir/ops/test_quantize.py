@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -10,8 +11,12 @@ import pytest
 
 from mmconvert import dtypes
 from mmconvert.errors import InferenceError
+from mmconvert.interpreter.session import run
+from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit
+from mmconvert.ir.graph import Graph
 from mmconvert.ir.ops import ConvInteger, Dequantize, DynamicQuantize, MatMulInteger, Quantize
+from mmconvert.ir.ops.quantize import Rounding
 from mmconvert.ir.types import Array, Layout, TensorType
 
 
@@ -110,3 +115,48 @@ def typed(text: str) -> TensorType:
 
 def test_narrow_integers_are_those_of_ml_dtypes() -> None:
     assert dtypes.BY_NAME["i4"] == np.dtype(ml_dtypes.int4)
+
+
+def test_halves_go_where_the_rounding_says() -> None:
+    x, unit, zero = f32(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5), np.array(1, np.float32), np.array(-2, np.int8)
+    wanted = {
+        "half_even": [-4, -4, -2, -2, 0, 0],
+        "half_away": [-5, -4, -3, -1, 0, 1],
+        "half_away_stored": [-5, -4, -3, -2, -1, 1],
+    }
+    for rounding, numbers in wanted.items():
+        op = Quantize(dtype=dtypes.I8, rounding=rounding)  # type: ignore[arg-type]
+        assert op.evaluate(x, unit, zero).tolist() == numbers, rounding
+
+
+def test_guard_bits_round_twice() -> None:
+    """0.45 is 0.5 to one bit, which goes up; below 0 three bits leave it where it is."""
+    x, unit = f32(0.45, 0.2, -0.45, -0.55), np.array(1, np.float32)
+    op = Quantize(dtype=dtypes.I8, rounding="half_away", guard_bits=(1,), negative_guard_bits=(3,))
+    assert op.evaluate(x, unit).tolist() == [1, 0, -1, -1]
+    assert replace(op, negative_guard_bits=(5,)).evaluate(x, unit).tolist() == [1, 0, 0, -1]
+    rows = replace(op, axis=0, guard_bits=(1, 5), negative_guard_bits=())
+    assert rows.evaluate(f32(0.45, 0.45), unit).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("rounding", ["half_even", "half_away", "half_away_stored"])
+@pytest.mark.parametrize("bits", [(), (2,), (1, 2, 3, 4)])
+@pytest.mark.parametrize("negative", [False, True])
+def test_roundings_decompose(rounding: Rounding, bits: tuple[int, ...], negative: bool) -> None:
+    below = tuple(n + 1 for n in bits) if negative else ()
+    op = Quantize(dtype=dtypes.I8, axis=1, rounding=rounding, guard_bits=bits, negative_guard_bits=below)
+    x = np.arange(-40, 40, dtype=np.float32).reshape(20, 4) / 16
+    scale, zero = np.array(0.5, np.float32), np.array(3, np.int8)
+    graph = Graph("g")
+    b = Builder(graph)
+    value = graph.input("x", TensorType(dtypes.F32, x.shape))
+    parts = op.decompose(b, value, b.constant(scale), b.constant(zero))
+    assert parts is not None
+    graph.set_outputs([parts], ["y"])
+    np.testing.assert_array_equal(run(graph, {"x": x})["y"], op.evaluate(x, scale, zero))
+
+
+def test_guard_bits_have_to_fit() -> None:
+    x, unit = TensorType(dtypes.F32, (2, 3)), TensorType(dtypes.F32, ())
+    with pytest.raises(InferenceError, match="guard bits"):
+        Quantize(dtype=dtypes.I8, axis=1, guard_bits=(1, 2)).infer(x, unit)

@@ -1,0 +1,48 @@
+"""Outputs on a grid: integers that stand for real numbers, and real numbers that were such integers.
+
+Runtimes round to a grid in different ways (halves to even or away from zero; fixed-point arithmetic twice),
+so that a number close to the middle of two may come to lie on either. One unit is no error there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmconvert.ir import ops
+from mmconvert.ir.graph import Value, is_op
+from mmconvert.ir.types import Array
+from mmconvert.verification.compare import Error
+from mmconvert.verification.saturation import MOVES, origin
+
+USUAL = 0.001
+"""The share of values that is off by one unit when nothing but rounding differs."""
+
+
+def quantum(value: Value) -> float:
+    """The distance between neighbouring numbers of an output; 0 when it is not on a grid."""
+    node = origin(value, MOVES).producer
+    if is_op(node, ops.Quantize):
+        return 1.0
+    if not is_op(node, ops.Dequantize) or not is_op(node.operand(0).producer, ops.Quantize):
+        return 0.0
+    scale = node.operand(1).constant
+    return float(np.max(scale.numpy(), initial=0.0)) if scale is not None else 0.0
+
+
+def nearest(actual: Array, truth: Array, own: Array) -> Array:
+    """Of the truth and the source's own result what is nearer to ``actual``, in float64."""
+    wide, a, o = truth.astype(np.float64), actual.astype(np.float64), own.astype(np.float64)
+    return np.where(np.abs(a - o) < np.abs(a - wide), o, wide)
+
+
+def one(truth: Array, unit: float) -> Error:
+    """The error of a result that is off by one unit everywhere."""
+    scale, norm = float(np.max(np.abs(truth), initial=0.0)), float(np.linalg.norm(truth))
+    # A hair more, for a scale that is no float64.
+    unit *= 1 + 2.0**-20
+    return Error(unit / scale if scale else unit, unit * float(np.sqrt(truth.size)) / (norm or 1.0))
+
+
+def moved(actual: Array, truth: Array, unit: float) -> float:
+    """The share of values that are on another place of the grid."""
+    return float(np.mean(np.abs(actual - truth) > unit / 2)) if truth.size else 0.0

@@ -138,6 +138,7 @@ def convert(
     items: Mapping[str, int] | None = None,
     activations: Mapping[str, Any] | None = None,
     signature: str | None = None,
+    hybrid: str | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
@@ -160,6 +161,8 @@ def convert(
         items: how many tensors an input of sequence or optional type stands for; likewise.
         activations: what activations are that are not Keras's own (``{"<lambda>": "leaky_relu:0.2"}``).
         signature: the only one to read, where a TFLite file has several.
+        hybrid: how TFLite's products of floats with weights of 8 bits are read: as runtimes compute them
+            ("exact", the default), or as what the weights mean ("float").
         fix_dims: numbers for extents of inputs that are open in the source: by name (``{"batch": 1}``), or by
             an input and one of its axes (``{"image:0": 1}``). The target is specialised for them.
         rename: other names for inputs and outputs in the target, by those in the source.
@@ -192,7 +195,14 @@ def convert(
         model = load(
             source,
             format=source_format,
-            **_given(network=network, fix=fix, items=items, activations=activations, signature=signature),
+            **_given(
+                network=network,
+                fix=fix,
+                items=items,
+                activations=activations,
+                signature=signature,
+                hybrid=hybrid,
+            ),
         )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     _label(model, labels)
@@ -214,6 +224,7 @@ def extract(
     items: Mapping[str, int] | None = None,
     activations: Mapping[str, Any] | None = None,
     signature: str | None = None,
+    hybrid: str | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
@@ -235,8 +246,8 @@ def extract(
         fix_dims: numbers for extents of the source's inputs, put in before it is cut.
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
-        to, source_format, network, fix, items, activations, signature, labels, verify, seed, k, progress,
-            **options: see ``convert``.
+        to, source_format, network, fix, items, activations, signature, hybrid, labels, verify, seed, k,
+            progress, **options: see ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -255,7 +266,14 @@ def extract(
         model = load(
             source,
             format=source_format,
-            **_given(network=network, fix=fix, items=items, activations=activations, signature=signature),
+            **_given(
+                network=network,
+                fix=fix,
+                items=items,
+                activations=activations,
+                signature=signature,
+                hybrid=hybrid,
+            ),
         )
         model.graph = extract_graph(bind(model.graph, fix_dims or {}), inputs, outputs)
         model.metadata, model.signatures = replace(model.metadata, files={}), {}  # these are of the whole

@@ -54,7 +54,7 @@ def convert(
     from mmconvert.cli import arrays
 
     def names() -> list[str]:
-        reading = ("network", "fix", "items", "activations", "signature")
+        reading = ("network", "fix", "items", "activations", "signature", "hybrid")
         read = given(**{name: options[name] for name in reading})
         return [v.name for v in api.load(source, format=options["source_format"], **read).graph.inputs]
 

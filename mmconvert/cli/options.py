@@ -108,6 +108,12 @@ _READING = (
         help="Keras: what an activation is that is not Keras's own ('<lambda>=leaky_relu:0.2').",
     ),
     click.option(
+        "--hybrid",
+        type=click.Choice(["exact", "float"]),
+        help="TFLite: read floats times weights of 8 bits as runtimes compute them, which quantize the "
+        "floats (exact, the default), or as what the weights mean (float).",
+    ),
+    click.option(
         "--fix-dims",
         multiple=True,
         metavar="DIM=N,...",

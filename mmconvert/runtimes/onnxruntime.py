@@ -57,6 +57,8 @@ class Session:
         options.log_severity_level = _FATAL
         # Threads that wait in a loop would take the time of other conversions on the same machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # By default products with weights of few bits have their other operand quantized as well.
+        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
         self._is_ort_format = _is_ort_format(model)

@@ -45,6 +45,7 @@ CASES = [
         const("f32[]", values=1),
     ),
     quantize("saturates", "u8", data("f32[4]", values=[-1e9, 1e9, -3, 300]), const("f32[]", values=1)),
+    quantize("away", "i8", REAL, TENTH, const("i8[]", values=-3), rounding="half_away"),
     quantize("i16", "i16", REAL, const("f32[]", values=0.001), const("i16[]", values=100)),
     quantize("u16", "u16", REAL, const("f32[]", values=0.001), const("u16[]", values=30000)),
     quantize("axis", "i8", REAL, ROWS, const("i8[3]", values=[1, -2, 3]), axis=1),
@@ -73,6 +74,16 @@ CASES = [
     ),
     Case("DynamicQuantize/positive", DynamicQuantize(), (data("f32[2,2]", values=[1, 2, 3.1, 4.2]),)),
     Case("DynamicQuantize/negative", DynamicQuantize(), (data("f32[2,2]", values=[-1, -2, -3.1, -4.2]),)),
+    Case(
+        "DynamicQuantize/rows",
+        DynamicQuantize(axis=0, dtype=dtypes.I8, rounding="half_away_stored"),
+        (data("f32[3,5]", values=[-1.1, -0.3, 0, 0.1, 0.7, 0, 0, 0, 0, 0, 1, 2.1, 3.3, 1.7, 0.2]),),
+    ),
+    Case(
+        "DynamicQuantize/symmetric",
+        DynamicQuantize(axis=1, dtype=dtypes.I8, symmetric=True, rounding="half_away"),
+        (data("f32[2,3,2]", -2, 1),),
+    ),
     Case("DynamicQuantize/zeros", DynamicQuantize(), (data("f32[2,2]", values=[0, 0, 0, 0]),)),
     Case("MatMulInteger/u8_i8", MatMulInteger(), (data("u8[3,4]", 0, 256), const("i8[4,2]", -128, 127))),
     Case(

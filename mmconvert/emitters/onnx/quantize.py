@@ -67,6 +67,7 @@ def dequantize(node: Node[ops.Dequantize], out: Writer) -> None:
 
 @rule(ops.DynamicQuantize)
 def dynamic_quantize(node: Node[ops.DynamicQuantize], out: Writer) -> None:
+    out.require(node.op.is_plain, "ONNX quantizes dynamically to u8, over the range of the whole tensor")
     out("DynamicQuantizeLinear", node.operand(0), into=node)
 
 

@@ -51,6 +51,7 @@ from mmconvert.ir.ops.composed import (
 )
 from mmconvert.ir.ops.control import If, Loop, Scan, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
+from mmconvert.ir.ops.dynamic_quantize import DynamicQuantize
 from mmconvert.ir.ops.einsum import Einsum
 from mmconvert.ir.ops.extents import ReadExtents
 from mmconvert.ir.ops.grid import Col2Im, DeformConv, GridSample
@@ -74,7 +75,7 @@ from mmconvert.ir.ops.matmul import Gemm, MatMul
 from mmconvert.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from mmconvert.ir.ops.pad import Pad
 from mmconvert.ir.ops.pool import AveragePool, LpPool, MaxPool, MaxPoolIndices
-from mmconvert.ir.ops.quantize import Dequantize, DynamicQuantize, Quantize
+from mmconvert.ir.ops.quantize import Dequantize, Quantize
 from mmconvert.ir.ops.rearrange import BitCast, Det, Inverse, ReverseSequence, Unique
 from mmconvert.ir.ops.recurrent import GRU, LSTM, RNN
 from mmconvert.ir.ops.reduce import (

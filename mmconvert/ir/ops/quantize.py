@@ -21,12 +21,12 @@ from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels.special import working_float
 from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.activation import Clip
-from mmconvert.ir.ops.binary import Add, Div, Max, Min, Mul, Sub
+from mmconvert.ir.ops.binary import Add, Div, Mul, Sub
 from mmconvert.ir.ops.indexing import Slice
-from mmconvert.ir.ops.logic import Equal, Less, Where, require_same_dtype
-from mmconvert.ir.ops.reduce import ReduceMax, ReduceMin, widen
+from mmconvert.ir.ops.logic import Less, Where, require_same_dtype
+from mmconvert.ir.ops.reduce import widen
 from mmconvert.ir.ops.shape import Expand, Reshape, Unsqueeze
-from mmconvert.ir.ops.unary import Abs, Cast, Floor, Neg, Round, Sign
+from mmconvert.ir.ops.unary import Abs, Cast, Floor, Round, Sign
 from mmconvert.ir.types import Array, TensorType
 
 
@@ -91,6 +91,18 @@ Rounding = Literal["half_even", "half_away", "half_away_stored"]
 """Where halves go: to the even integer; away from 0; away from 0 after the zero point was added."""
 
 
+def rounded(x: Array, rounding: Rounding) -> Array:
+    """``x`` as the nearest integers."""
+    return np.rint(x) if rounding == "half_even" else np.copysign(np.floor(np.abs(x) + 0.5), x)
+
+
+def rounded_nodes(b: Builder, x: Value, rounding: Rounding) -> Value:
+    """``rounded`` as nodes."""
+    if rounding == "half_even":
+        return b(Round(), x)
+    return b(Mul(), b(Floor(), b(Add(), b(Abs(), x), 0.5)), b(Sign(), x))
+
+
 @operator
 class Quantize(Scaled):
     """``saturate(round(x / scale) + zero_point)``.
@@ -137,7 +149,7 @@ class Quantize(Scaled):
         if zero is not None and self.rounding == "half_away_stored":
             y, zero = y + zero, None
         if whole:
-            y = np.rint(y) if self.rounding == "half_even" else np.copysign(np.floor(np.abs(y) + 0.5), y)
+            y = rounded(y, self.rounding)
         if zero is not None:
             y = y + zero
         if self.dtype.itemsize > 2 and not whole:
@@ -177,10 +189,7 @@ class Quantize(Scaled):
             y = self._guarded_nodes(b, y)
         if point is not None and self.rounding == "half_away_stored":
             y, point = b(Add(), y, point), None
-        if self.rounding == "half_even":
-            y = b(Round(), y)
-        else:
-            y = b(Mul(), b(Floor(), b(Add(), b(Abs(), y), 0.5)), b(Sign(), y))
+        y = rounded_nodes(b, y, self.rounding)
         if point is not None:
             y = b(Add(), y, point)
         low, high = limits(self.dtype)
@@ -232,32 +241,3 @@ class Dequantize(Scaled):
         if zero_point is not None:
             y = b(Sub(), y, self.spread_nodes(b, b(Cast(to=scale.type.dtype), zero_point), x))
         return b(Mul(), y, spread)
-
-
-@operator
-class DynamicQuantize(Op):
-    """Quantization to u8 over the range of ``x`` itself, which is widened to contain 0.
-
-    ``scale = (max - min) / 255``, 1 for a tensor of zeros; ``zero_point = saturate(round(-min / scale))``.
-    Returns the quantized tensor, the scale and the zero point (scalars).
-    """
-
-    def infer(self, x: TensorType) -> tuple[TensorType, TensorType, TensorType]:
-        scalar = x.require_float().with_shape(())
-        return x.with_dtype(dtypes.U8), scalar, scalar.with_dtype(dtypes.U8)
-
-    def evaluate(self, x: Array) -> tuple[Array, Array, Array]:
-        low, high = (x.dtype.type(f(x, initial=0)) for f in (np.min, np.max))
-        scale = np.asarray((high - low) / x.dtype.type(255) if high > low else x.dtype.type(1))
-        point = np.asarray(np.clip(np.rint(-low / scale), 0, 255).astype(np.uint8))
-        return Quantize(dtype=dtypes.U8).evaluate(x, scale, point), scale, point
-
-    def decompose(self, b: Builder, x: Value) -> tuple[Value, ...]:
-        axes = tuple(range(x.type.rank))
-        low = b(Min(), b(ReduceMin(axes=axes, keepdims=False), x), 0.0)
-        high = b(Max(), b(ReduceMax(axes=axes, keepdims=False), x), 0.0)
-        span = b(Div(), b(Sub(), high, low), 255.0)
-        scale = b(Where(), b(Equal(), span, 0.0), np.ones((), x.type.dtype), span)
-        raw = b(Clip(low=0.0, high=255.0), b(Round(), b(Div(), b(Neg(), low), scale)))
-        point = b(Cast(to=dtypes.U8), raw)
-        return b(Quantize(dtype=dtypes.U8), x, scale, point), scale, point

@@ -20,15 +20,17 @@ MAIN = 0
 """The sub-graph that a runtime runs unless it is told a signature."""
 
 
-def convert(file: ModelFile, rules: Rules[str], signature: str | None = None) -> Module:
-    """The whole model, or of several signatures one.
+def convert(
+    file: ModelFile, rules: Rules[str], signature: str | None = None, *, exact: bool = True
+) -> Module:
+    """The whole model, or of several signatures one; ``exact`` with what hybrid operators do to floats.
 
     Raises:
         UnsupportedError: with every problem of the model.
         InvalidModelError: the model is not valid.
         UsageError: it has no such signature.
     """
-    library = Library(file, rules)
+    library = Library(file, rules, exact)
     wanted, others = _chosen(file, signature)
     main = Converter(library, wanted)
     states = main.convert()

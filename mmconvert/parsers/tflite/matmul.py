@@ -7,7 +7,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.parsers.tflite.activation import activated
 from mmconvert.parsers.tflite.source import Source
-from mmconvert.parsers.tflite.weights import bias, weight
+from mmconvert.parsers.tflite.weights import bias, multiplied, weight
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("TFLite")
@@ -15,24 +15,36 @@ rule: Rules[str] = Rules("TFLite")
 
 @rule("FULLY_CONNECTED")
 def fully_connected(n: Source, b: Builder) -> Value:
-    n.ignore("asymmetric_quantize_inputs", "quantized_bias_type")
+    symmetric = not n.flag("asymmetric_quantize_inputs")
+    n.ignore("quantized_bias_type")
     if n.choice("weights_format", "DEFAULT", "SHUFFLED4x16INT8") != "DEFAULT":
         raise n.unsupported("with shuffled weights", hint="convert the model again without shuffling")
     x, matrix = n.operand(0), weight(n, b, 1, (1, 0))
-    keeps, depth = n.flag("keep_num_dims"), matrix.type.shape[0]
-    if not keeps and (x.type.rank != 2 or x.type.shape[1] != depth):
-        x = b(ops.Reshape(shape=(dims.floordiv(x.type.size, depth or 1), depth)), x)
-    y = b(ops.MatMul(), x, matrix)
+    keeps, (depth, columns) = n.flag("keep_num_dims"), matrix.type.shape
+    rows = x
+    if x.type.rank != 2 or x.type.shape[1] != depth:
+        rows = b(ops.Reshape(shape=(dims.floordiv(x.type.size, depth or 1), depth)), x)
+    real = multiplied(n, b, rows, 1, symmetric=symmetric)
+    if real is rows and keeps:
+        return _with_bias(n, b, b(ops.MatMul(), x, matrix))
+    y = _with_bias(n, b, b(ops.MatMul(), real, matrix))
+    return b(ops.Reshape(shape=(*x.type.shape[:-1], columns)), y) if keeps and rows is not x else y
+
+
+def _with_bias(n: Source, b: Builder, y: Value) -> Value:
     added = bias(n, b, 2, 0, 1)
     return activated(n, b, y if added is None else b(ops.Add(), y, added))
 
 
 @rule("BATCH_MATMUL")
 def batch_matmul(n: Source, b: Builder) -> Value:
-    n.ignore("asymmetric_quantize_inputs")
+    symmetric = not n.flag("asymmetric_quantize_inputs")
     n.multiplies(0, 1)
     left, right = _adjoint(n, b, 0, n.flag("adj_x")), _adjoint(n, b, 1, n.flag("adj_y"))
-    return b(ops.MatMul(), left, right)
+    shape = left.type.shape
+    rows = b(ops.Reshape(shape=(dims.product(shape[:-1]), shape[-1])), left)
+    real = multiplied(n, b, rows, 1, symmetric=symmetric)
+    return b(ops.MatMul(), left if real is rows else b(ops.Reshape(shape=shape), real), right)
 
 
 def _adjoint(n: Source, b: Builder, index: int, turned: bool) -> Value:

@@ -31,6 +31,7 @@ class Library:
     Attributes:
         file: the file.
         rules: one rule for each operator.
+        quantizes: products of floats with weights of 8 bits are read as the kernels compute them.
         symbols: the names of unknown extents.
         constants: what is known of computed values.
         problems: everything that cannot be represented, so far.
@@ -40,6 +41,7 @@ class Library:
 
     file: ModelFile
     rules: Rules[str]
+    quantizes: bool = True
     symbols: Symbols = field(default_factory=Symbols)
     constants: Constants = field(default_factory=Constants)
     problems: list[Problem] = field(default_factory=list)

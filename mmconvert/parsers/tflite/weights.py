@@ -14,6 +14,8 @@ from mmconvert.parsers.tflite.quantization import dequantized
 from mmconvert.parsers.tflite.source import Source
 from mmconvert.parsers.tflite.tensors import Quantization
 
+_NARROW = (dtypes.I8, dtypes.BY_NAME["i4"])
+
 
 def weight(n: Source, b: Builder, index: int, perm: tuple[int, ...]) -> Value:
     """Operand ``index`` with its axes in another order; constants are turned as they are stored."""
@@ -45,3 +47,17 @@ def product(left: Quantization, right: Quantization) -> Quantization:
     """What sums of products of two quantized tensors mean, channel by channel."""
     scale = np.asarray(left.scale * right.scale, np.float32)
     return Quantization(scale, np.zeros(scale.shape, np.int64), 0)
+
+
+def multiplied(n: Source, b: Builder, x: Value, weights: int, *, symmetric: bool) -> Value:
+    """Floats as the kernels multiply them with operand ``weights``: by integers, where that has integers.
+
+    Such hybrid kernels quantize each slice along the first axis over its own range.
+    """
+    record = n.record(weights)
+    hybrid = record.quantization is not None and record.constant is not None and record.dtype in _NARROW
+    if not hybrid or n.record(0).quantization is not None or not n.context.library.quantizes:
+        return x
+    op = ops.DynamicQuantize(axis=0, dtype=dtypes.I8, symmetric=symmetric, rounding="half_away_stored")
+    stored, scale, zero = b.multi(op, x)
+    return b(ops.Dequantize(axis=0), stored, scale, None if symmetric else zero)

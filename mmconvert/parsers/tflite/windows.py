@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit, Padding, Same
@@ -10,7 +12,7 @@ from mmconvert.ir.types import Extent, Layout
 from mmconvert.parsers.tflite.activation import activated
 from mmconvert.parsers.tflite.quantization import Arithmetic
 from mmconvert.parsers.tflite.source import Source
-from mmconvert.parsers.tflite.weights import bias, weight
+from mmconvert.parsers.tflite.weights import bias, multiplied, weight
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("TFLite")
@@ -35,7 +37,7 @@ def _dilations(n: Source, axes: tuple[str, ...]) -> tuple[int, ...]:
     return n.positive(*(f"dilation_{axis}_factor" for axis in axes))
 
 
-def _convolved(n: Source, b: Builder, filters: Value, groups: int, axes: tuple[str, ...]) -> Value:
+def _convolved(n: Source, b: Builder, x: Value, filters: Value, groups: int, axes: tuple[str, ...]) -> Value:
     """``filters`` are in the IR's order: output channels, kernel, input channels of a group."""
     op = ops.Conv(
         strides=_strides(n, axes),
@@ -46,16 +48,18 @@ def _convolved(n: Source, b: Builder, filters: Value, groups: int, axes: tuple[s
     )
     n.ignore("quantized_bias_type")
     n.multiplies(0, 1)
-    return activated(n, b, b(op, n.operand(0), filters, bias(n, b, 2, 0, 1)))
+    return activated(n, b, b(op, x, filters, bias(n, b, 2, 0, 1)))
 
 
 @rule("CONV_2D")
 def conv_2d(n: Source, b: Builder) -> Value:
-    x, filters = n.operand(0).type.require_rank(4), n.operand(1)
-    groups = dims.floordiv(x.shape[3], filters.type.require_rank(4).shape[3] or 1)
+    shape, filters = n.operand(0).type.require_rank(4).shape, n.operand(1)
+    groups = dims.floordiv(shape[3], filters.type.require_rank(4).shape[3] or 1)
     if not isinstance(groups, int):
         raise n.unsupported("of an unknown number of channels")
-    return _convolved(n, b, filters, groups, _2D)
+    q = n.quantization(1)
+    x = multiplied(n, b, n.operand(0), 1, symmetric=q is None or q.scale.size == 1 or not np.ptp(q.scale))
+    return _convolved(n, b, x, filters, groups, _2D)
 
 
 @rule("DEPTHWISE_CONV_2D")
@@ -64,7 +68,8 @@ def depthwise_conv_2d(n: Source, b: Builder) -> Value:
     n.ignore("depth_multiplier")  # follows from the weights, which is where runtimes take it from
     if not isinstance(channels, int):
         raise n.unsupported("of an unknown number of channels")
-    return _convolved(n, b, weight(n, b, 1, (3, 1, 2, 0)), channels, _2D)
+    x = multiplied(n, b, n.operand(0), 1, symmetric=False)
+    return _convolved(n, b, x, weight(n, b, 1, (3, 1, 2, 0)), channels, _2D)
 
 
 @rule("CONV_3D")
@@ -73,7 +78,7 @@ def conv_3d(n: Source, b: Builder) -> Value:
     groups = dims.floordiv(n.operand(0).type.require_rank(5).shape[4], filters.type.shape[4] or 1)
     if not isinstance(groups, int):
         raise n.unsupported("of an unknown number of channels")
-    return _convolved(n, b, filters, groups, _3D)
+    return _convolved(n, b, n.operand(0), filters, groups, _3D)
 
 
 @rule("TRANSPOSE_CONV")

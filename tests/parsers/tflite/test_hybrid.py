@@ -1,0 +1,77 @@
+"""Products of floats with weights of 8 bits, which kernels compute over integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmconvert
+from mmconvert.errors import UsageError
+from mmconvert.interpreter.session import run
+from mmconvert.parsers import tflite
+from tests.emitters.tflite.files import error
+from tests.parsers.tflite.files import Graph, Op, Tensor, build, feeds_for, reference, save
+from tests.parsers.tflite.test_integer_kernels import weights
+
+ASYMMETRIC = {"asymmetricQuantizeInputs": True}
+CONV = {"strideH": 1, "strideW": 1, "padding": 0}
+
+
+def single(name: str, x: tuple[int, ...], kernel: Tensor, y: tuple[int, ...], kind: str, version: int,
+           **options: object) -> bytes:  # fmt: skip
+    """One operator with a bias where it has one."""
+    bias = np.random.default_rng(1).normal(0, 0.1, y[-1]).astype(np.float32)
+    extra = [] if name == "BATCH_MATMUL" else [Tensor.of(bias)]
+    tensors = [Tensor(x), kernel, *extra, Tensor(y)]
+    last = len(tensors) - 1
+    return build(Graph(tensors, [Op(name, range(last), [last], options, kind, version)], [0], [last]))
+
+
+IMAGE, DENSE, BATCH = (2, 8, 8, 4), "FullyConnectedOptions", "BatchMatMulOptions"
+FILES = {
+    "conv": single("CONV_2D", IMAGE, weights(6, 3, 3, 4), (2, 8, 8, 6), "Conv2DOptions", 5, **CONV),
+    "conv/channels": single(
+        "CONV_2D", IMAGE, weights(6, 3, 3, 4, axis=0), (2, 8, 8, 6), "Conv2DOptions", 5, **CONV
+    ),
+    "depthwise/channels": single(
+        "DEPTHWISE_CONV_2D", IMAGE, weights(1, 3, 3, 4, axis=3), IMAGE, "DepthwiseConv2DOptions", 6,
+        depthMultiplier=1, **CONV,
+    ),
+    "dense": single("FULLY_CONNECTED", (5, 40), weights(12, 40), (5, 12), DENSE, 9),
+    "dense/asymmetric": single("FULLY_CONNECTED", (5, 40), weights(12, 40), (5, 12), DENSE, 9, **ASYMMETRIC),
+    "dense/channels": single(
+        "FULLY_CONNECTED", (5, 40), weights(12, 40, axis=0), (5, 12), DENSE, 12, **ASYMMETRIC
+    ),
+    "dense/rows": single(
+        "FULLY_CONNECTED", (3, 5, 40), weights(12, 40), (3, 5, 12), DENSE, 9, keepNumDims=True
+    ),
+    "matmul": single("BATCH_MATMUL", (3, 5, 40), weights(40, 12), (3, 5, 12), BATCH, 4),
+    "matmul/asymmetric": single(
+        "BATCH_MATMUL", (3, 5, 40), weights(40, 12), (3, 5, 12), BATCH, 4, **ASYMMETRIC
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_kernels_are_read_as_they_compute(name: str, tmp_path: Path) -> None:
+    path = save(FILES[name], tmp_path)
+    module = tflite.load(path)
+    feeds = feeds_for(module, low=-1, high=1.7)
+    (wanted,) = reference(path).run(feeds).values()
+    (found,) = run(module.graph, feeds).values()
+    assert error(found, wanted.astype(np.float64)) < 1e-6
+    (plain,) = run(tflite.load(path, hybrid="float").graph, feeds).values()
+    assert 1e-3 < error(plain, wanted.astype(np.float64)) < 2e-2
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_to_onnx(name: str, tmp_path: Path) -> None:
+    report = mmconvert.convert(save(FILES[name], tmp_path), tmp_path / "m.onnx")
+    assert report.passed, report.verdict
+
+
+def test_another_reading_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="hybrid='rough'"):
+        tflite.load(save(FILES["dense"], tmp_path), hybrid="rough")  # type: ignore[arg-type]

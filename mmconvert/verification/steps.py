@@ -1,7 +1,7 @@
 """Sources whose results jump: what is quantized over its own range moves a whole step for one rounding.
 
 One float32 run does not show how far rounding takes such a source from the truth: it may happen to stay on
-the right side of every step. So it runs for some more inputs, each a rounding away from the one that is tried.
+the right side of every step. So it runs for a few more inputs, each a rounding away from the one tried.
 """
 
 from __future__ import annotations

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from mmconvert import dtypes
+from mmconvert.emitters.tflite import hybrid
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.grid import Grid, of_node
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import ControlOp, Op
-from mmconvert.ir.ops import Dequantize, Quantize
+from mmconvert.ir.ops import Dequantize, DynamicQuantize, Quantize
 
 STORED = (dtypes.I8, dtypes.U8, dtypes.I16)
 _ALL = "i8 u8 i16"
@@ -105,6 +106,7 @@ def plan(graph: Graph, ends: Callable[[Node[Op]], Value], rehearse: Rehearse) ->
             continue
         forms = _forms(node, ends, found.grids)
         if not forms:
+            _plan_hybrid(node, found, ends, rehearse)
             continue
         written = rehearse(node, forms, found.grids)
         if written is not None and len(written) == 1 and is_integer(written[0]):
@@ -116,7 +118,22 @@ def plan(graph: Graph, ends: Callable[[Node[Op]], Value], rehearse: Rehearse) ->
     for node in graph:
         if is_op(node, Dequantize) and all(user in found.covered for user in node.output.users):
             found.absorbed.add(node)
+    for node in graph:
+        if is_op(node, DynamicQuantize) and all(
+            user in found.absorbed for value in node.outputs for user in value.users
+        ):
+            found.absorbed.add(node)
     return found
+
+
+def _plan_hybrid(
+    node: Node[Op], found: Integers, ends: Callable[[Node[Op]], Value], rehearse: Rehearse
+) -> None:
+    forms = hybrid.forms(node, found.grids)
+    written = rehearse(node, forms, found.grids) if forms else None
+    if written and len(written) == 1 and hybrid.is_hybrid(node, written[0].builtin.name, forms, found.grids):
+        found.forms[node] = forms
+        found.covered |= {node, *_tail(node, ends)}
 
 
 def _tail(node: Node[Op], ends: Callable[[Node[Op]], Value]) -> Iterable[Node[Op]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mmconvert import dtypes
-from mmconvert.emitters.tflite import fusion
+from mmconvert.emitters.tflite import fusion, hybrid
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.file import SIGNATURE, ModelFile
 from mmconvert.emitters.tflite.rehearsal import integers
@@ -48,8 +48,9 @@ class GraphWriter:
         for node in graph:
             if node not in out.plan.absorbed and node not in over.absorbed:
                 out.forms = dict(over.forms.get(node, {}))
+                out.asymmetric = node in over.forms and hybrid.is_asymmetric(node)
                 self._node(node, out)
-                out.forms = {}
+                out.forms, out.asymmetric = {}, False
         for name, source, result in zip(graph.output_names, graph.outputs, results, strict=True):
             if source is not result:
                 out.scope = name

@@ -76,6 +76,12 @@ def _rank(types: Types) -> int:
     return max((t.rank for t in types if t is not None), default=0)
 
 
+def _is_hybrid(inputs: Types) -> bool:
+    """Floats times integers."""
+    x, weight = inputs[:2]
+    return x is not None and weight is not None and x.dtype == dtypes.F32 and weight.dtype == dtypes.I8
+
+
 def _broadcasts_above_4(inputs: Types) -> bool:
     first, second = inputs[0], inputs[1]
     return first is not None and second is not None and first.shape != second.shape and _rank(inputs) > 4
@@ -85,6 +91,8 @@ def _conv_2d(inputs: Types, outputs: Types, options: Options) -> int:
     x, weight = inputs[0], inputs[1]
     assert x is not None
     assert weight is not None
+    if _is_hybrid(inputs):
+        return 5
     channels, seen = x.shape[-1], weight.shape[-1]
     if isinstance(channels, int) and channels != seen:
         return 6
@@ -93,6 +101,8 @@ def _conv_2d(inputs: Types, outputs: Types, options: Options) -> int:
 
 def _depthwise_conv_2d(inputs: Types, outputs: Types, options: Options) -> int:
     assert inputs[0] is not None
+    if _is_hybrid(inputs):
+        return 6
     dilated = options.get("dilation_w_factor", 1) != 1 or options.get("dilation_h_factor", 1) != 1
     return {dtypes.I8: 3, dtypes.I16: 5}.get(inputs[0].dtype, 2 if dilated else 1)
 
@@ -101,6 +111,8 @@ def _fully_connected(inputs: Types, outputs: Types, options: Options) -> int:
     assert inputs[0] is not None
     if inputs[0].dtype == dtypes.I16:
         return 7
+    if _is_hybrid(inputs):
+        return 12
     if len(inputs) == 2:
         return 6
     if options.get("keep_num_dims"):

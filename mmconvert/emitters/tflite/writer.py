@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.emitters.flat import Table
-from mmconvert.emitters.tflite import kernels, versions
+from mmconvert.emitters.tflite import hybrid, kernels, versions
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.extents import Extents
 from mmconvert.emitters.tflite.file import ModelFile
@@ -50,13 +50,14 @@ class Writer:
             wrap_indices: the source may count positions from the end, which TFLite does not.
 
         While an operator over integers is written, ``forms`` has the integers behind its real values; what
-        they mean is in ``grids``.
+        they mean is in ``grids``. ``asymmetric`` says that a hybrid operator quantizes with a zero point.
         """
         self.file, self.plan, self.wrap_indices = file, plan or Plan(), wrap_indices
         self.subgraph = subgraph
         self.names: dict[Value, str] = {}
         self.grids: dict[Value, Grid] = {}
         self.forms: dict[Value, Value] = {}
+        self.asymmetric = False
         self.extents = Extents(self)
         self.scope = ""
         self.tensors: list[Table] = []
@@ -108,6 +109,8 @@ class Writer:
             inputs = [None if v is None else self.forms.get(v, v) for v in inputs]
             outputs = [self.forms.get(v, v) for v in outputs]
             options = options_over_integers(builtin, options)
+            if self.asymmetric and builtin.name == "FULLY_CONNECTED":
+                options = options | {hybrid.OPTION: True}
         types = [None if v is None else v.type for v in inputs]
         number = versions.version(builtin, types, [v.type for v in outputs], options)
         self.operators.append(

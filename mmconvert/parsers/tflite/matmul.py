@@ -44,7 +44,11 @@ def batch_matmul(n: Source, b: Builder) -> Value:
     shape = left.type.shape
     rows = b(ops.Reshape(shape=(dims.product(shape[:-1]), shape[-1])), left)
     real = multiplied(n, b, rows, 1, symmetric=symmetric)
-    return b(ops.MatMul(), left if real is rows else b(ops.Reshape(shape=shape), real), right)
+    if real is rows:
+        return b(ops.MatMul(), left, right)
+    if right.type.rank > 2:
+        return b(ops.MatMul(), b(ops.Reshape(shape=shape), real), right)
+    return b(ops.Reshape(shape=(*shape[:-1], right.type.shape[1])), b(ops.MatMul(), real, right))
 
 
 def _adjoint(n: Source, b: Builder, index: int, turned: bool) -> Value:

@@ -11,7 +11,7 @@ import mmconvert
 from mmconvert.errors import UsageError
 from mmconvert.interpreter.session import run
 from mmconvert.parsers import tflite
-from tests.emitters.tflite.files import error
+from tests.emitters.tflite.files import error, kinds
 from tests.parsers.tflite.files import Graph, Op, Tensor, build, feeds_for, reference, save
 from tests.parsers.tflite.test_integer_kernels import weights
 
@@ -70,6 +70,21 @@ def test_the_kernels_are_read_as_they_compute(name: str, tmp_path: Path) -> None
 def test_to_onnx(name: str, tmp_path: Path) -> None:
     report = mmconvert.convert(save(FILES[name], tmp_path), tmp_path / "m.onnx")
     assert report.passed, report.verdict
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_back_to_tflite_bit_by_bit(name: str, tmp_path: Path) -> None:
+    """As a hybrid operator over the same integers; a matrix product is one of rows."""
+    path, again = save(FILES[name], tmp_path), tmp_path / "again.tflite"
+    mmconvert.convert(path, again, verify=False)
+    assert set(kinds(again)) - {"RESHAPE"} == {kinds(path)[0].replace("BATCH_MATMUL", "FULLY_CONNECTED")}
+    feeds = feeds_for(tflite.load(path), low=-1, high=1.7)
+    for resolver in ("BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"):
+        (found,), (wanted,) = (reference(p, resolver).run(feeds).values() for p in (again, path))
+        if name.startswith("matmul"):
+            assert error(found, wanted.astype(np.float64)) < 1e-6
+        else:
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_another_reading_is_refused(tmp_path: Path) -> None:

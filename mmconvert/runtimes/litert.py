@@ -26,6 +26,9 @@ def available() -> str | None:
     return version("ai-edge-litert")
 
 
+_PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
+
+
 class Session:
     """A loaded TFLite file.
 
@@ -35,6 +38,7 @@ class Session:
         model: the path of the file, or its bytes.
         threads: how many threads compute.
         delegate: let XNNPACK run what it can, as is LiteRT's default. Without, the built-in kernels run all.
+            By default they do for files with hybrid operators, whose floats XNNPACK quantizes in its own way.
 
     Attributes:
         inputs: the names of the inputs, in order.
@@ -46,10 +50,13 @@ class Session:
         InvalidModelError: LiteRT refuses the file.
     """
 
-    def __init__(self, model: str | Path | bytes, threads: int = 1, *, delegate: bool = True) -> None:
+    def __init__(self, model: str | Path | bytes, threads: int = 1, *, delegate: bool | None = None) -> None:
         self._model, self._threads = model, threads
         self._place = "" if isinstance(model, bytes) else str(model)
-        self._interpreter = self._load("BUILTIN" if delegate else "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+        plain = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+        self._interpreter = self._load(plain if delegate is False else "BUILTIN")
+        if delegate is None and _is_hybrid(self._interpreter):
+            self._interpreter = self._load(plain)
         self._inputs, self._outputs = _names(self._interpreter)
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.inputs, self.outputs = list(self._inputs), list(self._outputs)
@@ -237,3 +244,10 @@ def _tensor(interpreter: Any, detail: dict[str, Any]) -> Array:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _is_hybrid(interpreter: Any) -> bool:
+    """True when some product is one of floats with integers."""
+    types = {d["index"]: np.dtype(d["dtype"]) for d in interpreter.get_tensor_details()}
+    products = [op["inputs"] for op in interpreter._get_ops_details() if op["op_name"] in _PRODUCTS]
+    return any([types.get(i) for i in found[:2]] == [np.float32, np.int8] for found in products)

@@ -23,12 +23,11 @@ OPTION = "asymmetric_quantize_inputs"
 def source(real: Value) -> Node[DynamicQuantize] | None:
     """What quantizes the floats behind ``real`` as the kernels do; None when nothing does."""
     node = real.producer
-    if not is_op(node, Dequantize) or not is_op(node.operand(0).producer, DynamicQuantize):
+    made = node.operand(0).producer if is_op(node, Dequantize) else None
+    if node is None or not is_op(made, DynamicQuantize) or not is_op(node, Dequantize):
         return None
-    made = node.operand(0).producer
-    op = made.op
-    own = (made.outputs[0], made.outputs[1], None if op.symmetric else made.outputs[2])
-    whole = (node.operand(0), node.operand(1), node.optional(2)) == own and node.op.axis == 0
+    op, zero = made.op, None if made.op.symmetric else made.outputs[2]
+    whole = (*node.inputs[:2], node.optional(2)) == (*made.outputs[:2], zero) and node.op.axis == 0
     native = op.axis == 0 and op.dtype == dtypes.I8 and op.rounding != "half_even"
     return made if whole and native else None
 

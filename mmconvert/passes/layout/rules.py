@@ -34,7 +34,6 @@ from mmconvert.ir.ops import (
     TopK,
     Unsqueeze,
 )
-from mmconvert.ir.ops.quantize import Scaled
 from mmconvert.ir.ops.reduce import Reduce
 from mmconvert.ir.ops.scan import Cumulative
 from mmconvert.ir.ops.softmax import AlongAxis
@@ -112,11 +111,6 @@ def along_axis(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm)
 
 
-@rule(Scaled)  # type: ignore[type-abstract]
-def scaled(node: Node[Scaled], perm: Perm) -> Op | None:
-    return None if node.op.block else _moved(node.op, perm)
-
-
 @rule(Reduce, ArgExtremum)  # type: ignore[type-abstract]
 def reduction(node: Node[Op], perm: Perm) -> Op | None:
     return _moved(node.op, perm) if cast(Any, node.op).keepdims else None
@@ -161,7 +155,7 @@ def expand(node: Node[Expand], perm: Perm) -> Op | None:
 
 @rule(Quantize, Dequantize)
 def scaled(node: Node[Quantize | Dequantize], perm: Perm) -> Op | None:
-    if node.operand(1).type.rank == 0:
+    if node.operand(1).type.rank == 0 and not (is_op(node, Quantize) and len(node.op.guard_bits) > 1):
         return node.op
     return None if node.op.block else _moved(node.op, perm)
 

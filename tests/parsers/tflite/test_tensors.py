@@ -15,7 +15,8 @@ import mmconvert
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.interpreter.session import run
-from tests.parsers.tflite.files import Graph, Op, Tensor, build, check, feeds_for, load, save
+from mmconvert.parsers import tflite
+from tests.parsers.tflite.files import Graph, Op, Tensor, build, check, feeds_for, load, reference, save
 
 
 def added(constant: Tensor) -> bytes:
@@ -34,10 +35,13 @@ def test_int4_weights(tmp_path: Path) -> None:
         Tensor((2, 4)),
     ]
     op = Op("FULLY_CONNECTED", [0, 1, -1], [2], {}, "FullyConnectedOptions", 10)
-    module = load(build(Graph(tensors, [op], [0], [2])), tmp_path)
+    path = save(build(Graph(tensors, [op], [0], [2])), tmp_path)
+    module = tflite.load(path, hybrid="float")
     x = feeds_for(module)["t0"]
     wanted = x @ (codes * scale[:, None]).astype(np.float32).T
     np.testing.assert_allclose(run(module.graph, {"t0": x})["t2"], wanted, rtol=1e-6)
+    found, own = run(tflite.load(path).graph, {"t0": x})["t2"], reference(path).run({"t0": x})["t2"]
+    np.testing.assert_allclose(found, own, rtol=1e-5)
 
 
 def sparse(dense: np.ndarray) -> Tensor:

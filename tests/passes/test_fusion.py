@@ -413,12 +413,13 @@ def test_a_scale_behind_a_biased_product_goes_into_both(step, constant):
 
 
 def test_an_average_leaves_padding_that_others_need():
+    window = "kernel=(3,3) strides=(2,2)"
     graph, outcome = apply(
         fuse_pad,
-        """
+        f"""
         graph "g"(x: f32[n,6,6,2]) -> (y: f32[n,3,3,2], z: f32[n,8,8,2])
-          %1 = Pad(x) {pads=((0,0),(1,1),(1,1),(0,0)) mode="constant" value=0.0}
-          %2 = AveragePool(%1) {kernel=(3,3) strides=(2,2) dilations=(1,1) padding=((0,0),(0,0)) ceil=False count_include_pad=False layout=NHWC}
+          %1 = Pad(x) {{pads=((0,0),(1,1),(1,1),(0,0)) mode="constant" value=0.0}}
+          %2 = AveragePool(%1) {{{window} dilations=(1,1) padding=((0,0),(0,0)) layout=NHWC}}
           %3 = Relu(%1)
           return %2, %3
         """,

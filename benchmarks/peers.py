@@ -123,7 +123,7 @@ def main() -> None:
     """Sets up the peers and prints where their outputs are."""
     for name in zoo.TORCHVISION_MODELS:
         print(onnx2tf_tflite(zoo.torchvision_onnx(name)), flush=True)
-    for name in zoo.KERAS_APPLICATIONS:
+    for name in zoo.ALL_KERAS_APPLICATIONS:
         print(zoo.keras_application_tflite(name), flush=True)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import Add, Conv, ConvTranspose, Div, Gemm, Mul, Sub
+from mmconvert.ir.ops import Add, Conv, ConvTranspose, Div, Gemm, MatMul, Mul, Sub
 from mmconvert.ir.types import Array
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.scale_weights import output_channel_axis, scaled_bias, scaled_weight
@@ -25,6 +25,10 @@ def fold_affine(graph: Graph) -> Outcome:
         %1 = Mul(x, 2.0)       →   %2 = Mul(x, 6.0)         %1 = Conv(x, %w, %b)    →   %2 = Conv(x, %w, %b')
         %2 = Mul(%1, 3.0)                                   %2 = Add(%1, %c)
 
+        %1 = MatMul(x, %w)     →   %2 = MatMul(x, %w * %c)
+        %2 = Add(%1, %b)           %3 = Add(%2, %b * %c)
+        %3 = Mul(%2, %c)
+
     Declines when: the first result is used elsewhere; the constant differs along another axis than the output
     channels; a weight is not constant.
     """
@@ -39,6 +43,8 @@ def fold_affine(graph: Graph) -> Outcome:
             continue
         if is_op(producer, Conv, ConvTranspose, Gemm):
             reason = _into_linear(graph, node, producer, constant)
+        elif is_op(node, Mul, Div) and (product := _biased_product(producer)) is not None:
+            reason = _into_product(graph, node, producer, product, constant)
         else:
             reason = _into_affine(graph, node, producer, constant)
         if reason is None:
@@ -88,6 +94,37 @@ def _into_linear(graph: Graph, node: Node[Op], producer: Node[Op], constant: Arr
     new_bias = graph.constant(scaled_bias(producer, factor, shift))
     graph.replace(node, producer.op, (producer.operand(0), new_weight, new_bias))
     graph.remove(producer)
+    return None
+
+
+def _biased_product(node: Node[Op]) -> Node[MatMul] | None:
+    """The product with a constant matrix that a constant is added to."""
+    found = _constant_operand(node) if is_op(node, Add) else None
+    if found is None or len(found[0].uses) > 1:
+        return None
+    product = found[0].producer
+    if not is_op(product, MatMul) or product.operand(1).constant is None:
+        return None
+    return product if product.operand(1).type.rank == 2 else None
+
+
+def _into_product(
+    graph: Graph, node: Node[Op], bias: Node[Op], product: Node[MatMul], constant: Array
+) -> str | None:
+    """``(x @ w + b) * c`` is ``x @ (w * c) + b * c``."""
+    columns = product.output.type.shape[-1]
+    vector = _per_channel(constant, product.output.type.rank - 1, product.output.type.rank)
+    if vector is None or vector.size not in (1, columns) or not isinstance(columns, int):
+        return "the constant differs along another axis than the channels"
+    factor = np.broadcast_to(1.0 / vector if is_op(node, Div) else vector, (columns,))
+    found = _constant_operand(bias)
+    assert found is not None
+    weight = graph.constant(scaled_weight(product, factor), product.operand(1).name)
+    shift = graph.constant(Tensor.of((found[1] * factor).astype(node.output.type.dtype)))
+    scaled = graph.add(product.op, (product.operand(0), weight), before=node, origin=product.origin)
+    graph.replace(node, Add(), (scaled.output, shift))
+    graph.remove(bias)
+    graph.remove(product)
     return None
 
 

@@ -24,7 +24,8 @@ def fuse_pad(graph: Graph) -> Outcome:
     An average pool takes the padding over when it then counts it (``count_include_pad``), a max pool when the
     padding is minus infinity.
 
-    Declines when: batch or channels are padded; the value is another; the window's padding is not explicit.
+    Declines when: batch or channels are padded; the value is another; the window's padding is not explicit;
+    an average is asked to count padding that has to be there for others in any case.
     """
     outcome = Outcome()
     for node in graph:
@@ -33,7 +34,7 @@ def fuse_pad(graph: Graph) -> Outcome:
         pad = node.operand(0).producer
         if not is_op(pad, Pad):
             continue
-        merged = _merge(pad, node)
+        merged = _merge(pad, node) if _is_worth_it(pad, node) else "others need the padded values"
         if isinstance(merged, str):
             outcome.decline(node, merged)
             continue
@@ -42,6 +43,14 @@ def fuse_pad(graph: Graph) -> Outcome:
             graph.remove(pad)
         outcome.done += 1
     return outcome
+
+
+def _is_worth_it(pad: Node[Pad], node: Node[Op]) -> bool:
+    """Not where the Pad stays: a convolution is cheaper without it, an average that counts padding is not."""
+    return not is_op(node, AveragePool) or all(
+        is_op(user, Conv, AveragePool, MaxPool) and not isinstance(_merge(pad, user), str)
+        for user in pad.output.users
+    )
 
 
 def _merge(pad: Node[Pad], node: Node[Op]) -> Op | str:

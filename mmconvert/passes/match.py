@@ -21,6 +21,14 @@ def is_close(found: float | None, wanted: float) -> bool:
     return found is not None and abs(found - wanted) <= CLOSE * abs(wanted)
 
 
+def only_user(value: Value) -> Node[Op] | None:
+    """The node that reads ``value``, when there is one such and it has one result."""
+    if len(value.uses) != 1:
+        return None
+    ((user, _),) = value.uses
+    return user if len(user.outputs) == 1 else None
+
+
 def scaled(value: Value) -> tuple[Value, float] | None:
     """``x`` and ``k``, when ``value`` is ``x * k`` or ``x / (1 / k)`` and has the shape of ``x``."""
     step = _step(value, Mul, Div)

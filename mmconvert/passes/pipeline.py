@@ -24,6 +24,7 @@ from mmconvert.passes.inline_constant_if import inline_constant_if
 from mmconvert.passes.merge_concats import merge_concats
 from mmconvert.passes.merge_slices import merge_slices
 from mmconvert.passes.outcome import Outcome, Pass
+from mmconvert.passes.push_affine import push_affine
 from mmconvert.passes.simplify import simplify
 
 Watch = Callable[[str, Graph, Outcome], None]
@@ -49,6 +50,7 @@ FUSE: tuple[Pass, ...] = (
     fold_batch_norm,
     fuse_gemm,
     fold_affine,
+    push_affine,
 )
 """Makes fewer, larger operators that every target has."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from mmconvert import dtypes
@@ -27,6 +29,7 @@ from mmconvert.ir.ops import (
     Transpose,
     Unsqueeze,
 )
+from mmconvert.ir.ops.reduce import Reduce
 from mmconvert.ir.types import TensorType
 from mmconvert.passes.outcome import Outcome
 
@@ -38,6 +41,7 @@ def simplify(graph: Graph) -> Outcome:
 
         Identity(x), Cast to its own type, Reshape to its own shape, x * 1, Pad by 0, Slice of all   →  x
         Transpose(Transpose(x))      →  Transpose(x) or x
+    Reshape(ReduceMean(x)) that gives the axes back with extent 1  →  ReduceMean(x) {keepdims=True}
         Reshape(Reshape(x))          →  Reshape(x); Squeeze and Unsqueeze count as Reshape here
         Relu(Relu(x)), Clip(Clip(x)) →  one of them
         Transpose that moves only axes of extent 1  →  Reshape
@@ -121,12 +125,22 @@ def _merged(node: Node[Op]) -> tuple[Op, Value] | None:
             return Reshape(shape=node.output.type.shape), source
     if is_op(node, Reshape, Squeeze, Unsqueeze) and is_op(first, Reshape, Squeeze, Unsqueeze):
         return Reshape(shape=node.output.type.shape), first.operand(0)
+    if is_op(node, Reshape, Unsqueeze) and first is not None and isinstance(first.op, Reduce):
+        return _kept(first, node.output.type) if len(source.uses) == 1 else None
     if is_op(node, Relu) and is_op(first, Relu):
         return Relu(), first.operand(0)
     if is_op(node, Clip) and is_op(first, Clip):
         merged = _intersect(first.op, node.op)
         return None if merged is None else (merged, first.operand(0))
     return None
+
+
+def _kept(node: Node[Op], wanted: TensorType) -> tuple[Op, Value] | None:
+    """The reduction that leaves its axes with extent 1, where that is all that a Reshape behind it does."""
+    assert isinstance(node.op, Reduce)
+    x = node.operand(0)
+    keeping = dataclasses.replace(node.op, keepdims=True)
+    return (keeping, x) if not node.op.keepdims and keeping.infer(x.type) == wanted else None
 
 
 def moves_only_units(type: TensorType, perm: tuple[int, ...]) -> bool:

@@ -37,6 +37,7 @@ OTHER_KERAS_APPLICATIONS: Final = (
     *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV3Large", "NASNetLarge", "NASNetMobile"),
     *("ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50V2", "VGG16", "VGG19", "Xception"),
 )
+ALL_KERAS_APPLICATIONS: Final = tuple(sorted((*KERAS_APPLICATIONS, *OTHER_KERAS_APPLICATIONS)))
 TORCHVISION_MODELS: Final = ("mobilenet_v2", "resnet50", "efficientnet_b0")
 
 _MAKE_SECONDS: Final = 1800

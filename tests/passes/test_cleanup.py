@@ -259,3 +259,19 @@ def test_quantized_weights_are_not_folded():
     )
     assert names(graph) == ["Dequantize", "Add"]
     assert "quantized" in outcome.declined[0][1]
+
+
+def test_a_reduction_keeps_the_axes_that_a_reshape_gives_back():
+    graph, _ = apply(
+        simplify,
+        """
+        graph "g"(x: f32[n,6,6,2]) -> (y: f32[n,1,1,2], z: f32[n,1,2,1])
+          %1 = ReduceMean(x) {axes=(1,2) keepdims=False}
+          %2 = Reshape(%1) {shape=(n,1,1,2)}
+          %3 = ReduceMean(x) {axes=(1,2) keepdims=False}
+          %4 = Reshape(%3) {shape=(n,1,2,1)}
+          return %2, %4
+        """,
+    )
+    assert names(graph) == ["ReduceMean", "ReduceMean", "Reshape"]
+    assert next(iter(graph)).op.keepdims

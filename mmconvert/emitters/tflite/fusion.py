@@ -28,6 +28,7 @@ from mmconvert.ir.ops import (
 )
 from mmconvert.ir.ops.reduce import Reduce
 from mmconvert.ir.types import Layout
+from mmconvert.passes.match import only_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def plan(graph: Graph) -> Plan:
             if bias is not None:
                 absorbed.append(output.users[0])
                 output = output.users[0].output
-        following = _only_user(output)
+        following = only_user(output)
         if following is not None:
             activation = _activation(following)
             if activation is not Activation.NONE:
@@ -95,7 +96,7 @@ def _takes_activation(node: Node[Op]) -> bool:
 
 def _dropping(node: Node[Op]) -> Node[Op] | None:
     """What does nothing but drop the axes that a reduction has kept."""
-    following = _only_user(node.output)
+    following = only_user(node.output)
     if not isinstance(node.op, Reduce) or not node.op.keepdims or not is_op(following, Reshape, Squeeze):
         return None
     kept = enumerate(node.output.type.shape)
@@ -126,16 +127,9 @@ def _adjoint(node: Node[MatMul]) -> Node[Op] | None:
     return transpose if transpose.op.perm == (*range(rank - 2), rank - 1, rank - 2) else None
 
 
-def _only_user(value: Value) -> Node[Op] | None:
-    if len(value.uses) != 1:
-        return None
-    ((user, _),) = value.uses
-    return user if len(user.outputs) == 1 else None
-
-
 def _bias(node: Node[Op], output: Value) -> Value | None:
     """The constant vector over the last axis that is added to ``output``, if nothing else is done with it."""
-    user = _only_user(output)
+    user = only_user(output)
     if not is_op(user, Add):
         return None
     other = next((v for v in user.inputs if v is not output), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.types import Array
 from mmconvert.verification.inputs import generate
-from mmconvert.verification.judge import judge, observe
+from mmconvert.verification.judge import Reference, judge, observe
 from mmconvert.verification.sides import IoPermutations, Side, interpreted
 from mmconvert.verification.verdict import Verdict
 from tests.verification.graphs import MLP, altered, graph_of
@@ -106,6 +107,18 @@ def test_k_is_the_users() -> None:
     off = changed(graph, lambda y: y * np.float32(1 + 1e-4))
     assert not judge(reference, off).passed
     assert judge(reference, off, k=1e4).passed
+
+
+def test_the_largest_error_of_the_source_counts_for_every_input() -> None:
+    graph = graph_of(MLP)
+    reference = observe(graph, generate(graph))
+    lucky, ordinary = reference.observations
+    exact = {name: array.astype(np.float32) for name, array in lucky.truth.items()}
+    reference.observations[:] = [replace(lucky, own=exact), ordinary]
+    (alone,) = judge(Reference(graph, "", [replace(lucky, own=exact)], []), altered(graph)).outputs
+    (together,) = judge(reference, altered(graph)).outputs
+    assert together.source_error.maximum > alone.source_error.maximum
+    assert together.budget.maximum > alone.budget.maximum
 
 
 def test_permuted_inputs_and_outputs() -> None:

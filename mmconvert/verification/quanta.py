@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert.ir import ops
-from mmconvert.ir.graph import Value, is_op
+from mmconvert.ir.graph import Node, Value, is_op
+from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array
 from mmconvert.verification.compare import Error
 from mmconvert.verification.saturation import MOVES, origin
@@ -18,9 +19,29 @@ USUAL = 0.001
 """The share of values that is off by one unit when nothing but rounding differs."""
 
 
+_MOVES = (*MOVES, ops.Expand, ops.Gather, ops.Pad, ops.Reverse, ops.Split, ops.Tile)
+
+
 def quantum(value: Value) -> float:
-    """The distance between neighbouring numbers of an output; 0 when it is not on a grid."""
-    node = origin(value, MOVES).producer
+    """The distance between neighbouring numbers of an output; 0 when it is not on a grid.
+
+    What is put together of several, as the state of a model is of old frames and a new one, has the largest.
+    """
+    found, waiting, seen = 0.0, [value], set[int]()
+    while waiting:
+        node = origin(waiting.pop(), _MOVES).producer
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if is_op(node, ops.Concat):
+            waiting += [operand for operand in node.inputs if operand is not None]
+        else:
+            found = max(found, _step(node))
+    return found
+
+
+def _step(node: Node[Op]) -> float:
+    """The distance between neighbouring numbers that an operator gives."""
     if is_op(node, ops.Quantize):
         return 1.0
     if not is_op(node, ops.Dequantize) or not is_op(node.operand(0).producer, ops.Quantize):

@@ -95,6 +95,14 @@ FORMATS = (
         aliases=("litert", "tensorflow-lite", "tensorflowlite"),
     ),
     Format(
+        "ncnn",
+        "NCNN",
+        (".param",),
+        emitter="mmconvert.emitters.ncnn",
+        runtime="mmconvert.runtimes.ncnn",
+        extra="ncnn",
+    ),
+    Format(
         "mmir",
         "mmconvert's own IR",
         (".mmir",),

@@ -1,0 +1,146 @@
+"""NCNN rules for picking elements by position."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmconvert import dtypes
+from mmconvert.emitters.ncnn.blob import Blob, known
+from mmconvert.emitters.ncnn.shape import crop
+from mmconvert.emitters.ncnn.writer import Writer
+from mmconvert.errors import UnsupportedError
+from mmconvert.ir import dims, ops
+from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.op import Op
+from mmconvert.ir.types import Array, Shape
+from mmconvert.rules import Rules
+from mmconvert.tensors import Tensor
+
+rule: Rules[type[Op]] = Rules("NCNN")
+
+PIECES = 16
+"""Into so many pieces a value is cut to pick from it; beyond, a product with ones and zeros is quicker."""
+
+_SAME = (ops.Reshape, ops.Squeeze, ops.Unsqueeze, ops.Identity)
+
+
+@rule(ops.Gather)
+def gather(node: Node[ops.Gather], out: Writer) -> None:
+    x, indices = node.operand(0), node.operand(1)
+    axis = node.op.axis % x.type.rank
+    if indices.constant is not None:
+        _fixed(node, axis, out)
+    elif x.constant is not None and axis == 0 and is_lookup(indices):
+        _lookup(node, x.constant, out)
+    elif x.constant is not None and axis == 0:
+        _chosen(node, x, indices, out)
+    else:
+        raise UnsupportedError("NCNN picks at computed positions from a constant only, along its first axis")
+
+
+def _fixed(node: Node[ops.Gather], axis: int, out: Writer) -> None:
+    x, indices = node.operand(0), node.operand(1)
+    assert indices.constant is not None
+    (extent,) = known(x.type.shape[axis : axis + 1], "the extent that is picked from")
+    places = indices.constant.numpy().reshape(-1).astype(np.int64)
+    if np.any((places < -extent) | (places >= extent)):
+        raise UnsupportedError("a position lies outside of what is picked from")
+    places = places % extent
+    shape = x.type.shape
+    before, after = dims.product(shape[:axis]), dims.product(shape[axis + 1 :])
+    runs = _runs(places)
+    if len(runs) > PIECES:
+        matrix = (places[:, None] == np.arange(extent)).astype(np.float32)
+        line = out.blob(x, (before, extent, after))
+        made = _picked(out, matrix, line, (before, len(places), after))
+        out.place(node.output, made)
+        return
+    line = out.blob(x, (before, extent, after))
+    parts = [crop(line, line.shape, [(1, start, size)], out)[0] for start, size in runs]
+    made = parts[0]
+    if len(parts) > 1:
+        made = out.layer("Concat", parts, (before, len(places), after), axis=1)
+    out.place(node.output, made)
+
+
+def _picked(out: Writer, matrix: Array, line: Blob, shape: Shape) -> Blob:
+    """A product with ones and zeros, which is exact for finite numbers."""
+    return out.layer("MatMul", (out.numbers(matrix, (1, *matrix.shape)), line), shape)
+
+
+def _runs(places: Array) -> list[tuple[int, int]]:
+    """Positions as (start, how many in a row)."""
+    runs: list[tuple[int, int]] = []
+    for place in places.tolist():
+        if runs and sum(runs[-1]) == place:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((place, 1))
+    return runs
+
+
+def _lookup(node: Node[ops.Gather], table: Tensor, out: Writer) -> None:
+    """Rows of a table; the positions are integers as such."""
+    indices = node.operand(1)
+    words, *rest = table.shape
+    size = dims.numbers((dims.product(tuple(rest)),))[0]
+    count = dims.product(indices.type.shape)
+    made = out.layer(
+        "Embed",
+        (out.blob(indices, (count,)),),
+        (count, size),
+        weights=(table.reshape((words, size)),),
+        num_output=size,
+        input_dim=words,
+        bias_term=0,
+        weight_data_size=table.size,
+    )
+    out.place(node.output, made)
+
+
+def _chosen(node: Node[ops.Gather], x: Value, indices: Value, out: Writer) -> None:
+    """Rows of a table at positions that are float32: a product with ones where the position is that row."""
+    assert x.constant is not None
+    words, *rest = x.constant.shape
+    size = dims.numbers((dims.product(tuple(rest)),))[0]
+    if words > 4096:
+        raise UnsupportedError("NCNN looks computed positions up in tables of at most 4096 rows")
+    count = dims.product(indices.type.shape)
+    column = out.blob(indices, (count, 1))
+    hit: Blob | None = None
+    for first in (0, -words):
+        places = out.numbers(np.arange(first, first + words), (1, words))
+        apart = out.unary(0, out.unary(20, out.binary(1, column, places, (count, words))))
+        found = out.scalar(7, apart, 1.0)
+        hit = found if hit is None else out.binary(0, hit, found, found.shape)
+    assert hit is not None
+    made = out.layer("MatMul", (hit, out.blob(x, (words, size))), (count, size))
+    out.place(node.output, made)
+
+
+def is_lookup(indices: Value) -> bool:
+    """Whether positions come from an input that is used for nothing but to look rows up in tables.
+
+    Such an input holds integers as such, all others hold float32.
+    """
+    value = indices
+    while value.producer is not None and _keeps(value.producer):
+        value = value.producer.operand(0)
+    return value.producer is None and value.constant is None and _looks_up(value)
+
+
+def _keeps(node: Node[Op]) -> bool:
+    if isinstance(node.op, ops.Cast):
+        return dtypes.is_integer(node.op.to) and dtypes.is_integer(node.operand(0).type.dtype)
+    return isinstance(node.op, _SAME)
+
+
+def _looks_up(value: Value) -> bool:
+    for node, index in value.uses:
+        if isinstance(node.op, ops.Gather):
+            table = node.operand(0)
+            if index != 1 or table.constant is None or node.op.axis % table.type.rank != 0:
+                return False
+        elif not (_keeps(node) and _looks_up(node.output)):
+            return False
+    return bool(value.uses)

@@ -1,0 +1,1 @@
+"""NCNN's two files: the records of layers in ``.param``, and the weights in ``.bin``."""

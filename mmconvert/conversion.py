@@ -144,7 +144,8 @@ class Plan:
         The source is run before the target is written, so that nothing is written for a source that cannot
         run. It is run as it is: fixed extents are a matter of the inputs and of the target.
         """
-        written = replace(module, graph=self._ends(fix_dims(module.graph, self.fix_dims)))
+        fixed = self._settled(fix_dims(module.graph, self.fix_dims), report)
+        written = replace(module, graph=self._ends(fixed))
         if module.signatures and not hasattr(registry.load_module(self.format.emitter), "HAS_SIGNATURES"):
             left = ", ".join(module.signatures)
             report.warnings.append(f"{self.format.title} has no place for the signatures {left}")
@@ -181,6 +182,15 @@ class Plan:
         general = ("io_layout", "precision")
         return {n: v for n, v in self.options.items() if n not in general and v is not None}
 
+    def _settled(self, graph: Graph, report: Report) -> Graph:
+        """``graph`` with the extents that the target itself settles, as one without a batch axis does."""
+        settle = getattr(registry.load_module(self.format.emitter), "settled_dims", None)
+        found = {} if settle is None else settle(graph)
+        if found:
+            shown = ", ".join(f"{name} is {number}" for name, number in found.items())
+            report.warnings.append(f"{self.format.title} has no batch axis: {shown}")
+        return fix_dims(graph, found)
+
     def _ends(self, graph: Graph) -> Graph:
         return rename_ends(graph, self.rename)
 
@@ -213,12 +223,14 @@ class Plan:
             pipeline.run(graph, (narrow,), watch)
 
     def _write(self, module: Module, report: Report) -> None:
-        beside = self.path.with_name(f"{self.path.name}.data")
-        before, known = _stamp(beside), len(module.warnings)
         emitter = registry.load_module(self.format.emitter)
+        # What may lie beside the file, and belongs to it when it was written just now.
+        beside = getattr(emitter, "beside", lambda path: [path.with_name(f"{path.name}.data")])(self.path)
+        before, known = [_stamp(part) for part in beside], len(module.warnings)
         report.operators = emitter.write(module, self.path, **self._own())
         report.warnings += module.warnings[known:]
-        report.size = _size(self.path) + (_size(beside) if _stamp(beside) != before else 0)
+        new = [part for part, stamp in zip(beside, before, strict=True) if _stamp(part) != stamp]
+        report.size = sum(_size(part) for part in (self.path, *new))
 
     def _judge(self, part: _Part, progress: Progress) -> Verdict:
         """The verdict on a graph of the file that was just written.

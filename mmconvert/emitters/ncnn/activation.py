@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmconvert.emitters.ncnn.elementwise import MUL
+from mmconvert.emitters.ncnn.elementwise import ABS, ADD, EXP, LOG1P, MUL
 from mmconvert.emitters.ncnn.writer import Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import ops
@@ -87,12 +87,11 @@ def selu(node: Node[ops.Selu], out: Writer) -> None:
 
 @rule(ops.Softplus)
 def softplus(node: Node[ops.Softplus], out: Writer) -> None:
-    if node.op.beta == 1:
-        _simple("Softplus", node, out)
-        return
-    x = out.blob(node.operand(0))
-    y = out.layer("Softplus", (out.scalar(MUL, x, node.op.beta),), x.shape)
-    out.place(node.output, out.scalar(MUL, y, 1 / node.op.beta))
+    """``max(x, 0) + log(1 + exp(-|beta * x|)) / beta``: NCNN's Softplus overflows above 88."""
+    x, beta = out.blob(node.operand(0)), node.op.beta
+    small = out.unary(LOG1P, out.unary(EXP, out.scalar(MUL, out.unary(ABS, x), -beta)))
+    small = small if beta == 1 else out.scalar(MUL, small, 1 / beta)
+    out.place(node.output, out.binary(ADD, out.layer("ReLU", (x,), x.shape), small, x.shape))
 
 
 @rule(ops.HardSigmoid)

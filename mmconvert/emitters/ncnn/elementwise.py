@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.emitters.ncnn.blob import Blob
 from mmconvert.emitters.ncnn.writer import Writer, require_carried
@@ -10,20 +12,21 @@ from mmconvert.ir import ops
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Shape
+from mmconvert.ncnnlib.notes import blob_shape
 from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("NCNN")
 
-ABS, NEG, FLOOR, SIGN, TRUNC = 0, 1, 2, 20, 19
+ABS, NEG, FLOOR, SQUARE, SQRT, EXP, ROUND, TRUNC, SIGN, LOG1P = 0, 1, 2, 4, 5, 7, 18, 19, 20, 27
 _UNARY: dict[type[Op], int] = {
     ops.Abs: ABS,
     ops.Neg: NEG,
     ops.Floor: FLOOR,
     ops.Ceil: 3,
-    ops.Square: 4,
-    ops.Sqrt: 5,
+    ops.Square: SQUARE,
+    ops.Sqrt: SQRT,
     ops.Rsqrt: 6,
-    ops.Exp: 7,
+    ops.Exp: EXP,
     ops.Log: 8,
     ops.Sin: 9,
     ops.Cos: 10,
@@ -33,7 +36,7 @@ _UNARY: dict[type[Op], int] = {
     ops.Atan: 14,
     ops.Reciprocal: 15,
     ops.Tanh: 16,
-    ops.Round: 18,
+    ops.Round: ROUND,
     ops.Trunc: TRUNC,
     ops.Sign: SIGN,
     ops.Expm1: 21,
@@ -42,7 +45,7 @@ _UNARY: dict[type[Op], int] = {
     ops.Cosh: 24,
     ops.Acosh: 25,
     ops.Atanh: 26,
-    ops.Log1p: 27,
+    ops.Log1p: LOG1P,
 }
 
 ADD, SUB, MUL, DIV, MAX, MIN, POW = range(7)
@@ -53,7 +56,6 @@ _BINARY: dict[type[Op], int] = {
     ops.Div: DIV,
     ops.Max: MAX,
     ops.Min: MIN,
-    ops.Pow: POW,
     ops.Atan2: 10,
     ops.Fmod: 12,
     ops.FloorDiv: 15,
@@ -141,6 +143,102 @@ def mod(node: Node[ops.Mod], out: Writer) -> None:
     out.place(node.output, out.binary(SUB, a, out.binary(MUL, whole, b, shape), shape))
 
 
+@rule(ops.Pow)
+def power(node: Node[ops.Pow], out: Writer) -> None:
+    """Of magnitudes, as NCNN's is wrong below 0: odd powers change the sign, broken ones are no numbers."""
+    _require_float(node)
+    exponent = number_in(node.operand(1))
+    if exponent is None or not _spans(node.operand(0), node.output):
+        out.place(node.output, _any_power(node, out))
+        return
+    x = out.blob(node.operand(0))
+    if exponent == 2:
+        out.place(node.output, out.unary(SQUARE, x))
+    elif exponent == 0.5:
+        out.place(node.output, out.unary(SQRT, x))
+    else:
+        made = out.scalar(POW, out.unary(ABS, x), exponent)
+        if exponent % 2 == 1:
+            made = out.binary(MUL, made, out.unary(SIGN, x), x.shape)
+        elif exponent % 1:
+            made = out.binary(ADD, made, out.unary(SQRT, out.scalar(MIN, x, 0.0)), x.shape)
+        out.place(node.output, made)
+
+
+def _any_power(node: Node[Op], out: Writer) -> Blob:
+    (x, exponent), shape = out.operands(node)
+    made = out.binary(POW, out.unary(ABS, x), exponent, shape)
+    if (base := node.operand(0).constant) is not None and base.numpy().min() >= 0:
+        return made
+    half = out.scalar(MUL, exponent, 0.5)
+    odd = out.scalar(MUL, out.binary(SUB, half, out.unary(FLOOR, half), half.shape), 2.0)
+    below = above(out.unary(NEG, out.unary(SIGN, x)), out)
+    flip = out.scalar(MUL, out.binary(MUL, below, odd, shape), -2.0)
+    signed = out.binary(MUL, made, out.scalar(ADD, flip, 1.0), shape)
+    fraction = out.binary(SUB, exponent, out.unary(FLOOR, exponent), exponent.shape)
+    broken = out.unary(SQRT, out.unary(NEG, out.binary(MUL, below, fraction, shape)))
+    return out.binary(ADD, signed, broken, shape)
+
+
+@rule(ops.IsInf)
+def is_inf(node: Node[ops.IsInf], out: Writer) -> None:
+    x = out.blob(node.operand(0))
+    if not (node.op.detect_negative and node.op.detect_positive):
+        x = x if node.op.detect_positive else out.unary(NEG, x)
+    else:
+        x = out.unary(ABS, x)
+    largest = float(np.finfo(np.float32).max)
+    out.place(node.output, above(out.unary(SIGN, out.scalar(SUB, x, largest)), out))
+
+
+# --- quantization: integers are numbers ----------------------------------------------------------------
+
+
+@rule(ops.Quantize)
+def quantize(node: Node[ops.Quantize], out: Writer) -> None:
+    to = node.op.dtype
+    if not dtypes.is_integer(to) or to.itemsize > 2 or node.operand(0).type.dtype != dtypes.F32:
+        raise UnsupportedError(f"NCNN does not quantize to {dtypes.name(to)}")
+    x, scale, zero, shape = _scaled(node, out)
+    lowest, highest = (float(getattr(np.iinfo(to), end)) for end in ("min", "max"))
+    y = out.unary(ROUND, out.binary(DIV, x, scale, shape))
+    y = y if zero is None else out.binary(ADD, y, zero, shape)
+    out.place(node.output, out.layer("Clip", (y,), shape, min=lowest, max=highest))
+
+
+@rule(ops.Dequantize)
+def dequantize(node: Node[ops.Dequantize], out: Writer) -> None:
+    x, scale, zero, shape = _scaled(node, out)
+    y = x if zero is None else out.binary(SUB, x, zero, shape)
+    out.place(node.output, out.binary(MUL, y, scale, shape))
+
+
+def _scaled(
+    node: Node[ops.Quantize] | Node[ops.Dequantize], out: Writer
+) -> tuple[Blob, Blob, Blob | None, Shape]:
+    """The value, and its scale and zero point as blobs that broadcast to it."""
+    op, value = node.op, node.operand(0)
+    if op.block:
+        raise UnsupportedError("NCNN has no blocks of scales")
+    shape = blob_shape(value.type.shape)
+    parts: list[Blob | None] = []
+    for other in (node.operand(1), node.optional(2)):
+        if other is None:
+            parts.append(None)
+            continue
+        if other.type.size == 1:
+            parts.append(out.blob(other, (1,) * len(shape)))
+            continue
+        if value.type.rank > 5:
+            raise UnsupportedError(f"NCNN has four axes, and this value has {value.type.rank}")
+        place = op.axis % value.type.rank - (value.type.rank - len(shape))
+        sizes = tuple(e if a == place else 1 for a, e in enumerate(shape))
+        parts.append(out.blob(other, sizes))
+    scale, zero = parts
+    assert scale is not None
+    return out.blob(value, shape), scale, zero, shape
+
+
 # --- comparisons: 1.0 where they hold, 0.0 where not ---------------------------------------------------
 
 
@@ -187,6 +285,8 @@ def less_equal(node: Node[ops.LessEqual], out: Writer) -> None:
 
 @rule(ops.NotEqual)
 def not_equal(node: Node[ops.NotEqual], out: Writer) -> None:
+    if node.operand(0) is node.operand(1):
+        raise UnsupportedError("NCNN cannot tell NaN from numbers")
     out.place(node.output, out.unary(ABS, difference(node, out)))
 
 

@@ -55,11 +55,12 @@ def _fixed(node: Node[ops.Gather], axis: int, out: Writer) -> None:
         made = _picked(out, matrix, line, (before, len(places), after))
         out.place(node.output, made)
         return
-    line = out.blob(x, (before, extent, after))
-    parts = [crop(line, line.shape, [(1, start, size)], out)[0] for start, size in runs]
+    lead: Shape = () if before == 1 else (before,)
+    line, at = out.blob(x, (*lead, extent, after)), len(lead)
+    parts = [crop(line, line.shape, [(at, start, size)], out)[0] for start, size in runs]
     made = parts[0]
     if len(parts) > 1:
-        made = out.layer("Concat", parts, (before, len(places), after), axis=1)
+        made = out.layer("Concat", parts, (*lead, len(places), after), axis=at)
     out.place(node.output, made)
 
 

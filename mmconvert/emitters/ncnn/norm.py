@@ -124,9 +124,13 @@ def instance_norm(node: Node[ops.InstanceNorm], out: Writer) -> None:
 @rule(ops.LRN)
 def lrn(node: Node[ops.LRN], out: Writer) -> None:
     op, x = node.op, node.operand(0)
-    if op.size % 2 == 0 or op.axis % x.type.rank != 1 or x.type.shape[0] != 1:
-        raise UnsupportedError("NCNN normalises over an odd number of channels, in a batch of 1")
-    source = out.blob(x, (x.type.shape[1], 1, dims.product(x.type.shape[2:])))
+    axis, shape = op.axis % x.type.rank, x.type.shape
+    if op.size % 2 == 0:
+        raise UnsupportedError("NCNN normalises over an odd number of channels")
+    others = tuple(a for a in range(x.type.rank) if a != axis)
+    turned = out.permute(out.raw(x), shape, (axis, *others))
+    rest = tuple(shape[a] for a in others)
+    source = out.view(turned, (shape[axis], 1, dims.product(rest)))
     made = out.layer(
         "LRN",
         (source,),
@@ -136,4 +140,5 @@ def lrn(node: Node[ops.LRN], out: Writer) -> None:
         beta=float(op.beta),
         bias=float(op.bias),
     )
-    out.place(node.output, made)
+    back = tuple((axis, *others).index(a) for a in range(x.type.rank))
+    out.place(node.output, out.permute(made, (shape[axis], *rest), back))

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from mmconvert.emitters.ncnn.conv import (
-    SUFFIX,
-    along,
-    require_layout,
-    sides,
-    stacked,
-    stacked_shape,
-    unstacked,
-    widened,
-)
+from mmconvert.emitters.ncnn.batch import Pictures
+from mmconvert.emitters.ncnn.blob import Blob
+from mmconvert.emitters.ncnn.conv import SUFFIX, along, sides
 from mmconvert.emitters.ncnn.writer import Writer, is_dynamic
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims, geometry
@@ -19,6 +12,7 @@ from mmconvert.ir.geometry import Same
 from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import AveragePool, MaxPool
+from mmconvert.ir.types import Layout
 from mmconvert.ncnnlib.records import Parameter
 from mmconvert.rules import Rules
 
@@ -31,48 +25,57 @@ _FULL, _VALID, _SAME_UPPER, _SAME_LOWER = range(4)
 @rule(MaxPool, AveragePool)
 def pool(node: Node[MaxPool] | Node[AveragePool], out: Writer) -> None:
     op, x, y = node.op, node.operand(0), node.output
-    require_layout(op.layout)
+    if op.layout is not Layout.NCHW:
+        raise UnsupportedError("NCNN has the channels first")
     if any(d != 1 for d in op.dilations):
         raise UnsupportedError("NCNN's windows have no gaps")
     if len(op.kernel) > 3:
         raise UnsupportedError(f"NCNN pools over 1 to 3 axes, not {len(op.kernel)}")
-    source, is_stack = stacked(x, out)
-    average = isinstance(op, AveragePool)
-    counted = isinstance(op, AveragePool) and op.count_include_pad
-    made = out.layer(
-        f"Pooling{SUFFIX[len(op.kernel) + is_stack]}",
-        (source,),
-        stacked_shape(y.type.shape, is_stack),
-        pooling_type=int(average),
-        avgpool_count_include_pad=int(counted),
-        **along("kernel", widened(op.kernel, is_stack)),
-        **along("stride", widened(op.strides, is_stack)),
-        **_windows(node, is_stack, counted),
-    )
-    unstacked(made, y.type.shape, node, y, is_stack, out)
+    pictures, counted = Pictures(x, out), isinstance(op, AveragePool) and op.count_include_pad
+    parameters = {
+        **along("kernel", pictures.sizes(op.kernel)),
+        **along("stride", pictures.sizes(op.strides)),
+        **_windows(node, pictures, counted),
+    }
+
+    def layer(source: Blob) -> Blob:
+        return out.layer(
+            f"Pooling{SUFFIX[len(op.kernel) + pictures.stacked]}",
+            (source,),
+            pictures.shape(y.type.shape),
+            pooling_type=int(isinstance(op, AveragePool)),
+            avgpool_count_include_pad=int(counted),
+            **parameters,
+        )
+
+    pictures.through(layer, y)
 
 
-def _windows(node: Node[MaxPool] | Node[AveragePool], is_stack: bool, counted: bool) -> dict[str, Parameter]:
+def _windows(
+    node: Node[MaxPool] | Node[AveragePool], pictures: Pictures, counted: bool
+) -> dict[str, Parameter]:
     """The padding, and how windows are counted."""
     op, x = node.op, node.operand(0)
     extents = x.type.shape[2:]
     if not is_dynamic(extents):
-        return _known(node, is_stack, counted)
+        return _known(node, pictures, counted)
     if isinstance(op.padding, Same):
-        if counted or is_stack:
+        if counted or pictures.stacked:
             raise UnsupportedError("the extents of the picture are unknown")
         return {"pad_mode": _SAME_UPPER if op.padding.extra_after else _SAME_LOWER}
     if not op.ceil:
-        return {"pad_mode": _VALID, **sides((((0, 0),) if is_stack else ()) + op.padding.pads)}
+        return {"pad_mode": _VALID, **sides(pictures.pads(op.padding.pads))}
     inside = all(
         s <= k - after for s, k, (_, after) in zip(op.strides, op.kernel, op.padding.pads, strict=True)
     )
-    if counted or is_stack or not inside:
+    if counted or pictures.stacked or not inside:
         raise UnsupportedError("NCNN counts the windows of a picture of unknown extents in another way")
     return {"pad_mode": _FULL, **sides(op.padding.pads)}
 
 
-def _known(node: Node[MaxPool] | Node[AveragePool], is_stack: bool, counted: bool) -> dict[str, Parameter]:
+def _known(
+    node: Node[MaxPool] | Node[AveragePool], pictures: Pictures, counted: bool
+) -> dict[str, Parameter]:
     """Padding in elements, with what the last windows hang over."""
     op = node.op
     extents, counts = (dims.numbers(v.type.shape[2:]) for v in (node.operand(0), node.output))
@@ -87,4 +90,4 @@ def _known(node: Node[MaxPool] | Node[AveragePool], is_stack: bool, counted: boo
     used = tuple((before, max(after, total)) for (before, after), (_, total) in zip(pads, whole, strict=True))
     if any(p < 0 for pair in used for p in pair):
         raise UnsupportedError("NCNN takes nothing away before it pools")
-    return {"pad_mode": _VALID, **sides((((0, 0),) if is_stack else ()) + used)}
+    return {"pad_mode": _VALID, **sides(pictures.pads(used))}

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.emitters.ncnn.blob import Blob
-from mmconvert.emitters.ncnn.elementwise import ABS, MUL, NEG, SIGN, SUB, inverted
+from mmconvert.emitters.ncnn.elementwise import ABS, MUL, NEG, SIGN, SUB, inverted, number_in
 from mmconvert.emitters.ncnn.writer import Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims, ops
@@ -90,15 +90,15 @@ def extremum(node: Node[ops.ArgMax] | Node[ops.ArgMin], out: Writer) -> None:
 
 @rule(ops.OneHot)
 def one_hot(node: Node[ops.OneHot], out: Writer) -> None:
-    op, indices, values = node.op, node.operand(0), node.operand(1)
+    op, indices = node.op, node.operand(0)
+    off, on = number_in(node.operand(1)), number_in(node.operand(2))
     axis = op.axis % node.output.type.rank
     shape = indices.type.shape
-    if not isinstance(op.depth, int) or values.constant is None:
+    if not isinstance(op.depth, int) or off is None or on is None:
         raise UnsupportedError("NCNN needs to know the depth and the values")
     before, after = dims.product(shape[:axis]), dims.product(shape[axis:])
     x = out.blob(indices, (before, 1, after))
     wide = (before, op.depth, after)
-    off, on = (float(v) for v in values.constant.numpy().reshape(2))
     hit: Blob | None = None
     for first in (0, -op.depth):  # negative ones count from the end
         places = out.numbers(np.arange(first, first + op.depth), (1, op.depth, 1))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mmconvert.emitters.ncnn.blob import Blob, known
+from mmconvert.emitters.ncnn.batch import items, join
+from mmconvert.emitters.ncnn.blob import Blob
 from mmconvert.emitters.ncnn.conv import along, constants, sides
-from mmconvert.emitters.ncnn.shape import crop
 from mmconvert.emitters.ncnn.writer import Writer, is_dynamic
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims, ops
 from mmconvert.ir.dims import Dim, Extent
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
 from mmconvert.ncnnlib.records import Parameter
 from mmconvert.rules import Rules
@@ -50,7 +50,8 @@ def resize(node: Node[ops.Resize], out: Writer) -> None:
         parameters["size_expr"] = text
         others = others or [source]
     elif lines:
-        parameters["output_width"] = dims.numbers(spatial)[0]
+        # Without a height, the width counts for nothing.
+        parameters |= {"output_height": 1, "output_width": dims.numbers(spatial)[0]}
     else:
         parameters["output_height"], parameters["output_width"] = dims.numbers(spatial)
     out.place(y, out.layer("Interp", (source, *others), wanted, **parameters))
@@ -106,26 +107,6 @@ def grid_sample(node: Node[ops.GridSample], out: Writer) -> None:
         )
         parts.append(made)
     join(parts, node.output, out)
-
-
-def items(value: Value, out: Writer) -> list[Blob]:
-    """The members of a batch, each without the batch axis."""
-    (batch,) = known(value.type.shape[:1], "the batch")
-    shape = value.type.shape[1:]
-    if batch == 1:
-        return [out.blob(value, shape)]
-    rows = out.blob(value, (batch, dims.product(shape)))
-    return [out.view(crop(rows, rows.shape, [(0, i, 1)], out)[0], shape) for i in range(batch)]
-
-
-def join(parts: list[Blob], result: Value, out: Writer) -> None:
-    """Makes a batch of its members."""
-    if len(parts) == 1:
-        out.place(result, parts[0])
-        return
-    size = dims.product(parts[0].shape)
-    rows = [out.view(part, (1, size)) for part in parts]
-    out.place(result, out.layer("Concat", rows, (len(parts), size), axis=0))
 
 
 @rule(ops.DeformConv)

@@ -13,8 +13,9 @@ from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Layout, Shape
-from mmconvert.ncnnlib.records import LAST
+from mmconvert.ncnnlib.records import LAST, Parameter
 from mmconvert.rules import Rules
+from mmconvert.tensors import Tensor
 
 rule: Rules[type[Op]] = Rules("NCNN")
 
@@ -189,7 +190,7 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
     pads = [known(pair, "the padding") for pair in op.pads]
     if any(p < 0 for pair in pads for p in pair):
         raise UnsupportedError("NCNN takes nothing away when it pads")
-    value, rank = {"type": _MODES[op.mode], "value": float(op.value)}, x.type.rank
+    rank = x.type.rank
     if op.mode == "reflect":
         for extent, pair in zip(x.type.shape, pads, strict=True):
             if any(pair) and max(pair) > known((extent,), "what is reflected")[0] - 1:
@@ -212,11 +213,28 @@ def pad(node: Node[ops.Pad], out: Writer) -> None:
             line = out.view(source, (before, shape[axis], dims.product(tuple(shape[a] for a in after))))
             sides = {}
         wanted = (before, made[axis], dims.product(tuple(made[axis + 1 :])))
+        filling, weights = _filling(op, before)
         source = out.layer(
-            "Padding", (line,), wanted, top=pads[axis][0], bottom=pads[axis][1], **sides, **value
+            "Padding",
+            (line,),
+            wanted,
+            weights=weights,
+            top=pads[axis][0],
+            bottom=pads[axis][1],
+            **sides,
+            **filling,
         )
         shape = tuple(made)
     out.place(node.output, source)
+
+
+def _filling(op: ops.Pad, rows: Extent) -> tuple[dict[str, Parameter], tuple[Tensor, ...]]:
+    """What to fill with; what is not finite is a weight for each picture, as no text says it."""
+    if np.isfinite(np.float32(op.value)):
+        return {"type": _MODES[op.mode], "value": float(op.value)}, ()
+    (count,) = known((rows,), "how many pictures to pad")
+    values = Tensor.of(np.full(count, op.value, np.float32))
+    return {"type": _MODES[op.mode], "per_channel_pad_data_size": count}, (values,)
 
 
 @rule(ops.DepthToSpace)

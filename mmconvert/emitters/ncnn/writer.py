@@ -25,6 +25,7 @@ from mmconvert.ncnnlib.schema import numbers
 from mmconvert.tensors import Tensor
 
 _SMALL = 4096
+_LARGEST = float(np.finfo(np.float32).max)
 _CARRIED = (dtypes.F32, dtypes.F16, dtypes.BF16, dtypes.BOOL)
 
 
@@ -70,6 +71,8 @@ class Writer:
         """Writes a layer, and returns the blob that it makes, or a tuple where there are several shapes."""
         made = tuple(self._make(shape) for shape in shapes)
         ids = numbers(kind)
+        if any(isinstance(v, float) and not abs(v) <= _LARGEST for v in parameters.values()):
+            raise UnsupportedError("NCNN's parameters are finite")
         self.layers.append(
             Layer(
                 kind,

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.emitters.ncnn.blob import Blob, known
+from mmconvert.emitters.ncnn.elementwise import ABS, ADD, SIGN, SUB, inverted
 from mmconvert.emitters.ncnn.shape import crop
 from mmconvert.emitters.ncnn.writer import Writer
 from mmconvert.errors import UnsupportedError
@@ -17,6 +18,9 @@ from mmconvert.rules import Rules
 from mmconvert.tensors import Tensor
 
 rule: Rules[type[Op]] = Rules("NCNN")
+
+LONGEST = 4096
+"""Computed positions pick from no more elements than this: each costs a product with all of them."""
 
 PIECES = 16
 """Into so many pieces a value is cut to pick from it; beyond, a product with ones and zeros is quicker."""
@@ -32,10 +36,8 @@ def gather(node: Node[ops.Gather], out: Writer) -> None:
         _fixed(node, axis, out)
     elif x.constant is not None and axis == 0 and is_lookup(indices):
         _lookup(node, x.constant, out)
-    elif x.constant is not None and axis == 0:
-        _chosen(node, x, indices, out)
     else:
-        raise UnsupportedError("NCNN picks at computed positions from a constant only, along its first axis")
+        _chosen(node, axis, out)
 
 
 def _fixed(node: Node[ops.Gather], axis: int, out: Writer) -> None:
@@ -99,24 +101,28 @@ def _lookup(node: Node[ops.Gather], table: Tensor, out: Writer) -> None:
     out.place(node.output, made)
 
 
-def _chosen(node: Node[ops.Gather], x: Value, indices: Value, out: Writer) -> None:
-    """Rows of a table at positions that are float32: a product with ones where the position is that row."""
-    assert x.constant is not None
-    words, *rest = x.constant.shape
-    size = dims.numbers((dims.product(tuple(rest)),))[0]
-    if words > 4096:
-        raise UnsupportedError("NCNN looks computed positions up in tables of at most 4096 rows")
+def _chosen(node: Node[ops.Gather], axis: int, out: Writer) -> None:
+    """Elements at positions that are float32: a product with ones where a position is that of an element."""
+    x, indices, shape = node.operand(0), node.operand(1), node.operand(0).type.shape
+    extent = shape[axis]
+    if not isinstance(extent, int) or extent > LONGEST:
+        raise UnsupportedError(
+            f"NCNN picks at computed positions from at most {LONGEST} elements, not {extent}"
+        )
+    before, after = dims.product(shape[:axis]), dims.product(shape[axis + 1 :])
     count = dims.product(indices.type.shape)
     column = out.blob(indices, (count, 1))
     hit: Blob | None = None
-    for first in (0, -words):
-        places = out.numbers(np.arange(first, first + words), (1, words))
-        apart = out.unary(0, out.unary(20, out.binary(1, column, places, (count, words))))
-        found = out.scalar(7, apart, 1.0)
-        hit = found if hit is None else out.binary(0, hit, found, found.shape)
+    for first in (0, -extent):  # negative ones count from the end
+        places = out.numbers(np.arange(first, first + extent), (1, extent))
+        apart = out.binary(SUB, column, places, (count, extent))
+        found = inverted(out.unary(ABS, out.unary(SIGN, apart)), out)
+        hit = found if hit is None else out.binary(ADD, hit, found, found.shape)
     assert hit is not None
-    made = out.layer("MatMul", (hit, out.blob(x, (words, size))), (count, size))
-    out.place(node.output, made)
+    lead: Shape = () if before == 1 else (before,)
+    chosen = out.view(hit, (*(1 for _ in lead), count, extent))
+    line = out.blob(x, (*lead, extent, after))
+    out.place(node.output, out.layer("MatMul", (chosen, line), (*lead, count, after)))
 
 
 def is_lookup(indices: Value) -> bool:

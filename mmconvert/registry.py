@@ -98,6 +98,7 @@ FORMATS = (
         "ncnn",
         "NCNN",
         (".param",),
+        parser="mmconvert.parsers.ncnn",
         emitter="mmconvert.emitters.ncnn",
         runtime="mmconvert.runtimes.ncnn",
         extra="ncnn",

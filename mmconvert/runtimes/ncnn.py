@@ -42,8 +42,9 @@ def available() -> str | None:
 class Session:
     """A loaded NCNN model.
 
-    Where mmconvert wrote the file, inputs and outputs have the source's shapes and element types; NCNN's own
-    have no batch axis, and are float32.
+    Where mmconvert wrote the file, inputs and outputs have the source's shapes and element types. Those of
+    other files are NCNN's blobs with a batch axis of extent 1, as the reader has them, and are float32; an
+    input that tables are looked up with is int32.
 
     Args:
         model: the path of the ``.param`` file, text or binary; the ``.bin`` file lies beside it.
@@ -83,7 +84,7 @@ class Session:
         return self._run(self._net, inputs, self.outputs)
 
     def intermediates(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every blob that a layer makes, by name; inner ones as NCNN has them."""
+        """Every blob that a layer makes, by name; inner ones with a batch axis."""
         kinds = [stored.layer for stored in self._files.layers if stored.layer.kind != "Input"]
         return self._run(self._load(keep=True), inputs, [n for layer in kinds for n in layer.outputs])
 
@@ -132,12 +133,14 @@ class Session:
         """An input as NCNN takes it."""
         note = self._files.notes.get(name)
         if note is None:
-            if array.dtype != dtypes.F32 or not 1 <= array.ndim <= 4 or not array.size:
+            fits = 2 <= array.ndim <= 5 and array.shape[0] == 1 and array.size
+            if array.dtype not in (dtypes.F32, dtypes.I32) or not fits:
                 have = f"{array.dtype} {list(array.shape)}"
                 raise UsageError(
-                    f"input {name!r} is float32 of rank 1 to 4, not {have}", where=str(self._path)
+                    f"input {name!r} is float32 or int32 of rank 2 to 5 with a batch of 1, not {have}",
+                    where=str(self._path),
                 )
-            return np.ascontiguousarray(array)
+            return np.ascontiguousarray(array[0]).view(np.float32)
         fits = len(note.shape) == array.ndim and all(
             w in (-1, e) for w, e in zip(note.shape, array.shape, strict=True)
         )
@@ -155,7 +158,7 @@ class Session:
     def _array(self, name: str, blob: Array) -> Array:
         """An output as the source has it."""
         note = self._files.notes.get(name)
-        return blob if note is None else _unfolded(blob, note).astype(note.dtype)
+        return blob[None] if note is None else _unfolded(blob, note).astype(note.dtype)
 
 
 def _unfolded(blob: Array, note: Note) -> Array:

@@ -10,20 +10,21 @@ from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv
 from mmconvert.ir.types import Shape
 
 _LONGEST = 240
+_MOST = 10
 
 
 class Extents:
-    """Knows which blobs tell the value of a symbol."""
+    """Knows which blobs tell the value of an unknown extent."""
 
     def __init__(self, *, assume_known: bool = False) -> None:
-        self._sources: dict[str, tuple[Blob, str]] = {}
+        self._sources: dict[Extent, tuple[Blob, str]] = {}
         self._assume_known = assume_known
 
     def learn(self, blob: Blob) -> None:
-        """Symbols that stand alone in the shape of ``blob`` can be read off it."""
+        """What is in the shape of ``blob`` can be read off it."""
         for letter, extent in zip(LETTERS[blob.rank], blob.shape, strict=True):
-            if isinstance(extent, Dim) and extent.name is not None:
-                self._sources.setdefault(extent.name, (blob, letter))
+            if isinstance(extent, Dim):
+                self._sources.setdefault(extent, (blob, letter))
 
     def formula(self, shape: Shape, first: Blob) -> tuple[str, list[Blob]]:
         """The extents of ``shape`` in NCNN's order (w first), over ``first`` and the blobs that are returned.
@@ -49,7 +50,7 @@ class Extents:
 
 
 class _Formula:
-    def __init__(self, sources: dict[str, tuple[Blob, str]], first: Blob, *, assume_known: bool) -> None:
+    def __init__(self, sources: dict[Extent, tuple[Blob, str]], first: Blob, *, assume_known: bool) -> None:
         self._sources, self.blobs, self._assume_known = sources, [first], assume_known
 
     def extent(self, extent: Extent) -> str:
@@ -58,6 +59,8 @@ class _Formula:
         for letter, have in zip(LETTERS[self.blobs[0].rank], self.blobs[0].shape, strict=True):
             if have == extent:
                 return f"0{letter}"
+        if extent in self._sources:
+            return self._read(*self._sources[extent])
         total = ""
         for monomial, coefficient in extent.terms:
             factors = [self._atom(atom) for atom in monomial]
@@ -74,13 +77,15 @@ class _Formula:
             return f"//({self.extent(atom.numerator)},{self.extent(atom.denominator)})"
         if not isinstance(atom, str):
             return f"max({self.extent(atom.left)},{self.extent(atom.right)})"
-        if atom not in self._sources:
-            if self._assume_known:
-                return f"0{LETTERS[self.blobs[0].rank][0]}"
+        if self._assume_known:
+            return f"0{LETTERS[self.blobs[0].rank][0]}"
+        if Dim.symbol(atom) not in self._sources:
             raise UnsupportedError(f"NCNN cannot tell the extent {atom}, which no blob has")
-        blob, letter = self._sources[atom]
+        return self._read(*self._sources[Dim.symbol(atom)])
+
+    def _read(self, blob: Blob, letter: str) -> str:
         if blob not in self.blobs:
             self.blobs.append(blob)
-        if len(self.blobs) > 10:
-            raise UnsupportedError("NCNN computes an extent of at most ten blobs")
+        if len(self.blobs) > _MOST:
+            raise UnsupportedError(f"NCNN computes an extent of at most {_MOST} blobs")
         return f"{self.blobs.index(blob)}{letter}"

@@ -60,8 +60,9 @@ def _windows(
     if not is_dynamic(extents):
         return _known(node, pictures, counted)
     if isinstance(op.padding, Same):
-        if counted or pictures.stacked:
-            raise UnsupportedError("the extents of the picture are unknown")
+        # Where NCNN finds out the padding, it counts it.
+        if pictures.stacked or (isinstance(op, AveragePool) and not counted):
+            raise UnsupportedError("NCNN counts padding of pictures of unknown extents")
         return {"pad_mode": _SAME_UPPER if op.padding.extra_after else _SAME_LOWER}
     if not op.ceil:
         return {"pad_mode": _VALID, **sides(pictures.pads(op.padding.pads))}

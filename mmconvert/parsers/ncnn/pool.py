@@ -33,7 +33,9 @@ def pooling(layer: Source) -> Value:
         return _adaptive(layer, kind)
     kernel, strides = along(layer, "kernel"), along(layer, "stride")
     pads, ceil = _windows(layer, kernel, strides)
-    ones, counted = (1,) * len(kernel), layer.p.flag("avgpool_count_include_pad")
+    # What NCNN itself finds to pad counts, whatever the flag says.
+    counted = layer.p.flag("avgpool_count_include_pad") or isinstance(pads, Same)
+    ones = (1,) * len(kernel)
     if kind == _MAX:
         return layer.b(
             ops.MaxPool(

@@ -128,7 +128,8 @@ def _by_letters(layer: Source, extents: list[Extent]) -> Value:
                 continue
             wanted = other.type.shape[1 + i - (layer.rank() - rank)]
         else:
-            wanted = extent - start - beyond if size in (0, ABSENT) else size
+            room = extent - start - beyond
+            wanted = room if size == ABSENT else dims.minimum(size, room)
         if start == ABSENT:
             start = dims.numbers((dims.floordiv(extent - wanted, 2),))[0]
         if (start, wanted) != (0, extent):

@@ -12,6 +12,9 @@ from mmconvert.ncnnlib.schema import KINDS, REALS
 
 _MOST = 1 << 20
 
+PREFIX = "blob"
+"""What stands before the number of a blob in the name that it gets."""
+
 
 def is_binary(data: bytes | memoryview) -> bool:
     """Whether a file begins as a binary one does."""
@@ -69,7 +72,7 @@ def _layer(words: _Words, index: int, blobs: int) -> Layer:
     kind, reads, makes = words.count(), words.count(), words.count()
     if kind >= len(KINDS):
         raise InvalidModelError(f"there is no kind {kind} of layers", where=words.where)
-    names = [f"blob{words.count(blobs)}" for _ in range(reads + makes)]
+    names = [f"{PREFIX}{words.count(blobs)}" for _ in range(reads + makes)]
     layer = Layer(KINDS[kind], f"layer{index}", names[:reads], names[reads:])
     while (key := words.take()) != LAST:
         number, value = _value(words, key, layer.kind)

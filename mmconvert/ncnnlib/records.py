@@ -157,8 +157,8 @@ def _array(elements: list[str], word: str, where: str) -> Parameter:
 
 
 def _number(text: str, word: str, where: str) -> int | float:
-    if re.fullmatch(r"[-+]?\d{1,10}", text):
-        value = int(text)
+    if re.fullmatch(r"[-+]?\d+", text):
+        value = int(text[:12])
         if -(1 << 31) <= value < 1 << 31:
             return value
     elif re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", text) and len(text) < 64:

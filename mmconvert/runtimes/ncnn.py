@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
-from mmconvert.ncnnlib import files
+from mmconvert.ncnnlib import binary, files
 from mmconvert.ncnnlib.notes import EXACT, Note, blob_shape
 from mmconvert.runtimes.quiet import quiet
 from mmconvert.tensors import Array
@@ -103,7 +104,8 @@ class Session:
                 setattr(net.opt, name, False)
         with quiet():
             describe = net.load_param_bin if self._files.binary else net.load_param
-            refused = describe(str(self._path)) or net.load_model(str(self._weights))
+            weights = self._weights if self._weights.exists() else os.devnull
+            refused = describe(str(self._path)) or net.load_model(str(weights))
         if refused:
             raise InvalidModelError("NCNN refuses this file", where=str(self._path))
         return net
@@ -121,13 +123,17 @@ class Session:
         found: dict[str, Array] = {}
         with quiet():
             for name, array in blobs.items():
-                extractor.input(name, ncnn.Mat(array).clone())  # a Mat borrows the array's memory
+                extractor.input(self._key(name), ncnn.Mat(array).clone())  # a Mat borrows the array's memory
             for name in wanted:
-                code, blob = extractor.extract(name)
+                code, blob = extractor.extract(self._key(name))
                 if code:
                     raise InvalidModelError(f"NCNN failed to compute {name!r}", where=str(self._path))
                 found[name] = self._array(name, np.array(blob))
         return found
+
+    def _key(self, name: str) -> str | int:
+        """What a blob goes by: in binary files blobs have numbers, and our reader makes names of these."""
+        return int(name.removeprefix(binary.PREFIX)) if self._files.binary else name
 
     def _blob(self, name: str, array: Array) -> Array:
         """An input as NCNN takes it."""

@@ -53,6 +53,8 @@ def describe(graph: Graph) -> Model:
     for node in graph:
         if node not in out.plan.absorbed:
             _write(node, out, model)
+    if model.problems:
+        return model
     outputs: list[tuple[Blob, Note]] = []
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         with model.collect(f"output {name!r}"):
@@ -87,6 +89,7 @@ def _is_whole(value: Value) -> bool:
 
 def _write(node: Node[Op], out: Writer, model: Model) -> None:
     out.scope = node.outputs[0].name or node.name or node.op.name
+    out.dry = bool(model.problems)  # what is missing then is missing because of one of them
     with model.collect(node.place, f"{node.op.name}: "):
         rule = RULES.find(type(node.op))
         if rule is None:

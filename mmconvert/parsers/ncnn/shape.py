@@ -98,7 +98,7 @@ def _cropped(layer: Source, axes: list[int], starts: Sequence[Extent], ends: Seq
         place = layer.axis(axis)
         extent = layer.x.type.shape[place]
         begin = 0 if start == ABSENT else _counted(start, extent)
-        stop = extent if end == ABSENT else _counted(end, extent)
+        stop = extent if end in (ABSENT, 0) else _counted(end, extent)
         if isinstance(stop, int) and isinstance(extent, int):
             stop = min(stop, extent)
         places.append(place)

@@ -11,6 +11,7 @@ from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
 from mmconvert.ncnnlib import files
+from mmconvert.parsers import ncnn as parser
 from mmconvert.passes.layout.assign import assign_layout
 from mmconvert.passes.legalize import legalize
 from mmconvert.runtimes.ncnn import Session
@@ -27,14 +28,17 @@ def write(graph: Graph, folder: Path, *, binary: bool = False) -> Path:
     return path
 
 
-def round_trip(graph: Graph, feeds: dict[str, Array], folder: Path) -> Path:
-    """Writes and runs a graph, and compares with what the IR means."""
+def round_trip(graph: Graph, feeds: dict[str, Array], folder: Path, *, read_back: bool = True) -> Path:
+    """Writes and runs a graph, reads it back and interprets it, and compares with what the IR means."""
     wanted, exact = run(graph, feeds), run(graph, feeds, precision="float64")
     path = write(graph, folder)
     found = Session(path).run(feeds)
     assert found.keys() == wanted.keys()
     for name, array in found.items():
         compare(array, wanted[name], exact[name])
+    if read_back:
+        for name, array in run(parser.load(path).graph, feeds).items():
+            compare(array, wanted[name], exact[name])
     return path
 
 

@@ -102,7 +102,10 @@ PLAIN = [
     ("Threshold 0=0.3", PICTURE),
     ("Tile 0=1 1=2", PICTURE),
     ("Tile -23302=3,2,1,3", PICTURE),
-    *((f"UnaryOp 0={op}", PICTURE) for op in (0, 1, 2, 3, 4, 7, 9, 10, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24)),
+    *(
+        (f"UnaryOp 0={op}", PICTURE)
+        for op in (0, 1, 2, 3, 4, 7, 9, 10, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24)
+    ),
     *((f"BinaryOp 0={op} 1=1 2=0.75", PICTURE) for op in (0, 1, 2, 3, 4, 5, 7, 8, 10, 12, 15)),
     ("Crop 0=1 1=2 2=1 3=4 4=3 5=2", PICTURE),
     ("Crop 0=1 1=2 6=2 7=1 3=-233 4=5 5=-233", PICTURE),
@@ -182,7 +185,9 @@ WEIGHTED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "shape", "weights"), WEIGHTED, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("text", "shape", "weights"), WEIGHTED, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_weighted(text: str, shape: tuple[int, ...], weights: tuple[bytes, ...], tmp_path: Path) -> None:
     kind, parameters = text.split(" ", 1)
     path = write(tmp_path, [_input(shape), f"{kind} layer 1 1 x y {parameters}"], *weights)

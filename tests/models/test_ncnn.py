@@ -16,7 +16,18 @@ from tests.models import zoo
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
-PACKAGED = ("rapidocr-cls", "centerface", "dtln-1", "dtln-2", "basic-pitch", "open-nsfw", "magika", "fer")
+PACKAGED = (
+    "rapidocr-cls",
+    "centerface",
+    "dtln-1",
+    "dtln-2",
+    "basic-pitch",
+    "open-nsfw",
+    "magika",
+    "fer",
+    "ocr-det",
+    "ocr-rec",
+)
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0", "MobileNetV3Small"])

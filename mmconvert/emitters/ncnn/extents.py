@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mmconvert.emitters.ncnn.blob import LETTERS, Blob
 from mmconvert.errors import UnsupportedError
+from mmconvert.ir import dims
 from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv
 from mmconvert.ir.types import Shape
 
@@ -61,6 +63,9 @@ class _Formula:
                 return f"0{letter}"
         if extent in self._sources:
             return self._read(*self._sources[extent])
+        common = math.gcd(*(coefficient for _, coefficient in extent.terms))
+        if common > 1:
+            return f"*({self.extent(dims.floordiv(extent, common))},{common})"
         total = ""
         for monomial, coefficient in extent.terms:
             factors = [self._atom(atom) for atom in monomial]

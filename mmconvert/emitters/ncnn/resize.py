@@ -48,7 +48,6 @@ def resize(node: Node[ops.Resize], out: Writer) -> None:
     if is_dynamic(spatial):
         (text,), others = out.extents.formulas([list(reversed(spatial))], source)
         parameters["size_expr"] = text
-        others = others or [source]
     elif lines:
         # Without a height, the width counts for nothing.
         parameters |= {"output_height": 1, "output_width": dims.numbers(spatial)[0]}

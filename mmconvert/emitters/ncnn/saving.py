@@ -39,7 +39,7 @@ def _write_weights(p: Parameters, tensors: tuple[Tensor, ...], stream: BinaryIO)
         raise InternalError(f"{p.layer.kind} has weights of {expected}, not of {[t.shape for t in tensors]}")
     for weight, tensor in zip(expected, tensors, strict=True):
         start = stream.tell()
-        stored: Tensor = getattr(tensor, "stored", None) or tensor
+        stored: Tensor = tensor.stored or tensor
         for piece in weights.encode(weight, stored):
             stream.write(piece if isinstance(piece, bytes) else piece.data.cast("B"))
         written, due = (

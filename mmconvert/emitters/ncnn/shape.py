@@ -261,3 +261,8 @@ def space_to_depth(node: Node[ops.SpaceToDepth], out: Writer) -> None:
 def fill(node: Node[ops.Fill], out: Writer) -> None:
     shape = known(node.output.type.shape, "the shape to fill")
     out.place(node.output, out.numbers(np.full(shape, node.op.value), None))
+
+
+@rule(ops.Shape, ops.Range, ops.ReadExtents)
+def computed(node: Node[Op], out: Writer) -> None:
+    raise UnsupportedError("NCNN does not compute extents", hint="give the extents with --fix-dims")

@@ -55,7 +55,10 @@ CANNOT = [
     *_each("Div FloorDiv Fmod Mod MatMul ReduceMean ReduceProd", "i64", _WHOLE),
     Cannot("Pow/i32", _WHOLE),
     Cannot("Cast/f32_to_u8", "float32 does not wrap around as u8 does"),
-    Cannot("DynamicQuantize/*", "float32 does not wrap around as u8 does"),
+    *(
+        Cannot(f"DynamicQuantize/{numbers}", "float32 does not wrap around as u8 does")
+        for numbers in ("both_signs", "positive", "negative", "zeros")
+    ),
     *_each("Equal NotEqual GreaterEqual LessEqual", "nan", _NAN),
     Cannot("IsNan/*", _NAN),
     *_each("NonZero Unique NonMaxSuppression", "*", _DATA),

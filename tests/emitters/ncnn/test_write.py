@@ -274,6 +274,17 @@ def test_binary_records(tmp_path: Path) -> None:
     np.testing.assert_allclose(again, wanted, atol=1e-5)
 
 
+def test_float16_weights_take_half_the_room(tmp_path: Path) -> None:
+    graph = graph_of(lambda b, x: [b(ops.MatMul(), x, floats(64, 32))], 3, 64)
+    mmir.write(Module(graph), tmp_path / "m.mmir")
+    sizes = {}
+    for precision in (None, "fp16"):
+        report = mmconvert.convert(tmp_path / "m.mmir", tmp_path / "m.param", precision=precision)
+        assert report.passed
+        sizes[precision] = (tmp_path / "m.bin").stat().st_size
+    assert sizes == {None: 4 + 4 * 64 * 32, "fp16": 4 + 2 * 64 * 32}
+
+
 def test_uneven_padding(tmp_path: Path) -> None:
     op = ops.Conv(strides=(1, 1), dilations=(1, 1), padding=Explicit(((1, 0), (0, 2))), layout=Layout.NCHW)
     graph = graph_of(lambda b, x: [b(op, x, floats(4, 3, 2, 2))], 1, 3, 5, 6)

@@ -130,3 +130,12 @@ def _join(value: Value, parts: list[Blob], out: Writer) -> None:
     rows = tuple(lead) if len(lead) == 1 else (lead[0] * lead[1],)
     pieces = [out.view(part, (*rows, size, hidden)) for part in parts]
     out.place(value, out.layer("Concat", pieces, (*rows, len(parts), hidden), axis=1))
+
+
+@rule(ops.If, ops.Loop, ops.Scan, ops.While)
+def control(node: Node[Op], out: Writer) -> None:
+    """What recurrent layers become where NCNN's own layers do not have their form."""
+    raise UnsupportedError(
+        "NCNN has no control flow, and recurrent layers in their plain forms only: sigmoid and tanh, no limits, "
+        "no lengths, no peepholes, a GRU that resets after the product with the state"
+    )

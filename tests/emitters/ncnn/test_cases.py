@@ -57,7 +57,7 @@ CANNOT = [
     Cannot("Cast/f32_to_u8", "float32 does not wrap around as u8 does"),
     *(
         Cannot(f"DynamicQuantize/{numbers}", "float32 does not wrap around as u8 does")
-        for numbers in ("both_signs", "positive", "negative", "zeros")
+        for numbers in ("both_signs", "positive", "negative", "zeros", "rows")
     ),
     *_each("Equal NotEqual GreaterEqual LessEqual", "nan", _NAN),
     Cannot("IsNan/*", _NAN),

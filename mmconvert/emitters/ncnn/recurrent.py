@@ -136,6 +136,6 @@ def _join(value: Value, parts: list[Blob], out: Writer) -> None:
 def control(node: Node[Op], out: Writer) -> None:
     """What recurrent layers become where NCNN's own layers do not have their form."""
     raise UnsupportedError(
-        "NCNN has no control flow, and recurrent layers in their plain forms only: sigmoid and tanh, no limits, "
-        "no lengths, no peepholes, a GRU that resets after the product with the state"
+        "NCNN has no control flow, and recurrent layers in their plain forms only: sigmoid and tanh, "
+        "no limits, no lengths, no peepholes, a GRU that resets after the product with the state"
     )

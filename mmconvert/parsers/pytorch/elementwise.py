@@ -337,6 +337,8 @@ def _binary(op: Op) -> Callable[[Source, Builder], Value]:
     return apply
 
 
+rule("aten.max.other")(_binary(ops.Max()))
+rule("aten.min.other")(_binary(ops.Min()))
 for _name, _op in _BINARY.items():
     rule(*(f"aten.{_name}.{overload}" for overload in _OVERLOADS))(_binary(_op))
 
@@ -484,6 +486,31 @@ for _name, (_integers, _booleans) in _BITS.items():
 )
 def shift(n: Source, b: Builder) -> Value:
     return b(ops.BitShift(left="left" in n.kind or "lshift" in n.kind), *resulting(n, "self", "other"))
+
+
+@rule("aten.isclose.default")
+def isclose(n: Source, b: Builder) -> Value:
+    """``|a - b| <= atol + rtol * |b|``, or equal."""
+    left, right = together(n, "self", "other")
+    rtol, atol, nan = n.real("rtol", 1e-5), n.real("atol", 1e-8), n.flag("equal_nan")
+    if not dtypes.is_float(left.type.dtype):
+        left, right = n.cast(left, dtypes.F64), n.cast(right, dtypes.F64)
+    gap = b(ops.Abs(), b(ops.Sub(), left, right))
+    room = b(ops.Add(), b(ops.Mul(), b(ops.Abs(), right), rtol), atol)
+    near = b(ops.And(), b(ops.LessEqual(), gap, room), b(ops.Less(), gap, math.inf))
+    found = b(ops.Or(), near, b(ops.Equal(), left, right))
+    if not nan:
+        return found
+    return b(ops.Or(), found, b(ops.And(), b(ops.IsNan(), left), b(ops.IsNan(), right)))
+
+
+@rule("aten.angle.default")
+def angle(n: Source, b: Builder) -> Value:
+    """Of a real number: 0, or pi below 0."""
+    (x,) = resulting(n, "self")
+    zero = n.scalar(0.0, x.type.dtype)
+    y = b(ops.Where(), b(ops.Less(), x, 0.0), n.scalar(math.pi, x.type.dtype), zero)
+    return b(ops.Where(), b(ops.IsNan(), x), x, y)
 
 
 # --- functions of several --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -193,6 +194,10 @@ def masked_scatter(n: Source, b: Builder) -> Value:
 def nonzero(n: Source, b: Builder) -> Value:
     x = n.value("self")
     count = n.result().shape[0]
+    if not x.type.rank:
+        places = b(ops.NonZero(count=count), b(ops.Reshape(shape=(1,)), x))
+        empty = ops.Slice(axes=(1,), starts=(0,), sizes=(0,), steps=(1,))
+        return b(empty, b(ops.Transpose(perm=(1, 0)), places))
     return b(ops.Transpose(perm=(1, 0)), b(ops.NonZero(count=count), x))
 
 
@@ -219,16 +224,16 @@ _REDUCTIONS: dict[str, Reduction] = {
 def scatter(n: Source, b: Builder) -> Value:
     x, index = n.value("self"), n.value("index")
     reduction: Reduction = "add" if "scatter_add" in n.kind else "none"
+    averages = False
     if n.given("reduce"):
         name = n.text("reduce")
+        averages, name = name == "mean", "sum" if name == "mean" else name
         if name not in _REDUCTIONS:
             raise n.unsupported(f"reduce={name!r}")
         reduction = _REDUCTIONS[name]
-    if not n.flag("include_self", default=True):
-        raise n.unsupported("without what is there before (include_self=False)")
+    whole = x
+    x, index = _lined(b, x), _lined(b, index)
     axis = n.integer("dim")
-    if not x.type.rank or not index.type.rank:
-        raise n.unsupported("of a tensor without axes")
     if n.given("value"):
         updates = n.scalar(n.number("value"), x.type.dtype)
         updates = b(ops.Expand(shape=index.type.shape), updates)
@@ -240,16 +245,52 @@ def scatter(n: Source, b: Builder) -> Value:
                 axes=axes, starts=(0,) * len(axes), sizes=index.type.shape, steps=(1,) * len(axes)
             )
             updates = b(cut, updates)
-    return b(ops.ScatterElements(axis=x.type.axis(axis), reduction=reduction), x, index, updates)
+    axis = x.type.axis(axis)
+    if not n.flag("include_self", default=True):
+        x = _forgotten(n, b, x, (index, updates), axis, reduction)
+    y = b(ops.ScatterElements(axis=axis, reduction=reduction), x, index, updates)
+    if averages:
+        y = b(ops.Div(), y, _shares(n, b, x, index, axis))
+    return y if whole.type.rank else b(ops.Reshape(shape=()), y)
 
 
-@rule("aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar", "aten.index_fill.int_Tensor")
+def _lined(b: Builder, x: Value) -> Value:
+    """``x`` with an axis at least."""
+    return x if x.type.rank else b(ops.Reshape(shape=(1,)), x)
+
+
+def _forgotten(
+    n: Source, b: Builder, x: Value, pair: tuple[Value, Value], axis: int, reduction: Reduction
+) -> Value:
+    """``x`` with a neutral element wherever something will be put."""
+    floating = dtypes.is_float(x.type.dtype)
+    limits = None if floating else np.iinfo(x.type.dtype)
+    low, high = (-math.inf, math.inf) if limits is None else (limits.min, limits.max)
+    neutral = {"none": 0, "add": 0, "mul": 1, "max": low, "min": high}[reduction]
+    blank = b(ops.Expand(shape=pair[0].type.shape), n.scalar(neutral, x.type.dtype))
+    return b(ops.ScatterElements(axis=axis), x, pair[0], blank)
+
+
+def _shares(n: Source, b: Builder, x: Value, index: Value, axis: int) -> Value:
+    """How many numbers came together at each place, those that were there before among them."""
+    one = n.scalar(1, x.type.dtype)
+    ones = b(ops.Expand(shape=index.type.shape), one)
+    start = b(ops.Expand(shape=x.type.shape), n.scalar(int(n.flag("include_self", default=True)), x.type.dtype))
+    counts = b(ops.ScatterElements(axis=axis, reduction="add"), start, index, ones)
+    return b(ops.Max(), counts, one)
+
+
+@rule(
+    "aten.index_add.default",
+    "aten.index_copy.default",
+    "aten.index_reduce.default",
+    "aten.index_fill.int_Scalar",
+    "aten.index_fill.int_Tensor",
+)
 def index_write(n: Source, b: Builder) -> Value:
-    x, index = n.value("self"), n.value("index")
-    if not x.type.rank:
-        raise n.unsupported("of a tensor without axes")
+    whole = n.value("self")
+    x, index = _lined(b, whole), _lined(b, n.value("index"))
     axis = x.type.axis(n.integer("dim"))
-    index = index if index.type.rank else b(ops.Reshape(shape=(1,)), index)
     shape = (*x.type.shape[:axis], index.type.shape[0], *x.type.shape[axis + 1 :])
     reduction: Reduction = "none"
     if "index_fill" in n.kind:
@@ -262,7 +303,45 @@ def index_write(n: Source, b: Builder) -> Value:
         updates = updates if alpha == 1 else b(ops.Mul(), updates, n.scalar(alpha, updates.type.dtype))
     updates = updates if updates.type.shape == shape else b(ops.Expand(shape=shape), updates)
     tall = b(ops.Reshape(shape=(index.type.shape[0], *[1] * (x.type.rank - 1 - axis))), index)
-    return b(ops.ScatterElements(axis=axis, reduction=reduction), x, b(ops.Expand(shape=shape), tall), updates)
+    wide = b(ops.Expand(shape=shape), tall)
+    averages = False
+    if n.given("reduce"):
+        name = n.text("reduce")
+        averages, name = name == "mean", "sum" if name == "mean" else name
+        reduction = _REDUCTIONS[name]
+        if not n.flag("include_self", default=True):
+            x = _forgotten(n, b, x, (wide, updates), axis, reduction)
+    y = b(ops.ScatterElements(axis=axis, reduction=reduction), x, wide, updates)
+    if averages:
+        y = b(ops.Div(), y, _shares(n, b, x, wide, axis))
+    return y if whole.type.rank else b(ops.Reshape(shape=()), y)
+
+
+@rule("aten.put.default")
+def put_flat(n: Source, b: Builder) -> Value:
+    x, index = n.value("self"), n.value("index")
+    count = index.type.size
+    flat, places, updates = (
+        b(ops.Reshape(shape=(v.type.size,)), v) for v in (x, index, n.value("source"))
+    )
+    updates = updates if updates.type.shape == (count,) else b(ops.Expand(shape=(count,)), updates)
+    reduction: Reduction = "add" if n.flag("accumulate") else "none"
+    made = b(ops.ScatterElements(axis=0, reduction=reduction), flat, places, updates)
+    return b(ops.Reshape(shape=x.type.shape), made)
+
+
+@rule("aten.as_strided.default", "aten.as_strided_copy.default")
+def as_strided(n: Source, b: Builder) -> Value:
+    """Elements by their places in the memory of a tensor that lies there in row-major order."""
+    x, shape = n.value("self"), n.integers("size")
+    strides, start = n.integers("stride"), n.integer("storage_offset", 0)
+    meta = n.context.record.metas.get(n.raw("self").name)
+    if meta is None or not meta.is_contiguous or not x.type.is_static:
+        raise n.unsupported("over memory that is not in row-major order")
+    places = np.full(shape, start, np.int64)
+    for axis, (extent, stride) in enumerate(zip(shape, strides, strict=True)):
+        places += np.arange(extent).reshape(-1, *[1] * (len(shape) - 1 - axis)) * stride
+    return b(ops.Gather(axis=0), b(ops.Reshape(shape=(x.type.size,)), x), places)
 
 
 @rule("aten.select_scatter.default", "aten.slice_scatter.default")

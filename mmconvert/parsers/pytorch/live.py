@@ -93,7 +93,7 @@ def _decomposed(torch: Any, program: Any) -> Any:
         unknown = [op for op in _overloads(torch, program.graph_module) if not _is_known(table, op)]
         found = torch._decomp.get_decompositions(unknown) if unknown else {}
         composite = [op for op in unknown if op not in found and _is_composite(torch, op)]
-        found |= {op: op.decompose for op in composite}
+        found |= {op: importlib.import_module("torch._export.utils")._get_decomp_for_cia(op) for op in composite}
         if not found:
             break
         program = program.run_decompositions(found)
@@ -123,9 +123,7 @@ def _record(torch: Any, program: Any, warnings: list[str]) -> Program:
     """The records of a program, through the description that torch would write into a file."""
     serde = importlib.import_module("torch._export.serde.serialize")
     try:
-        module = serde.GraphModuleSerializer(program.graph_signature, program.module_call_graph).serialize(
-            program.graph_module
-        )
+        module = serde.GraphModuleSerializer(program.graph_signature, []).serialize(program.graph_module)
     except serde.SerializeError as error:
         first = str(error).strip().splitlines()[0]
         raise UnsupportedError(f"torch cannot describe the program: {first}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.ir import ops
+from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
@@ -48,7 +48,9 @@ def _batch_norm(n: Source, b: Builder, *, training: bool) -> Value:
         return n.cast(b(ops.BatchNorm(epsilon=eps, axis=1), _like(n, x, scale), scale, bias, mean, variance),
                       x.type.dtype)
     if mean is not None:
-        raise n.unsupported("a batch norm in training mode, which changes its statistics", hint="call eval() first")
+        n.context.library.warnings.append(
+            f"{n.where}: a batch norm in training mode: its running statistics are not kept up to date"
+        )
     axes = tuple(a for a in range(x.type.rank) if a != 1)
     y = b(ops.LayerNorm(axes=axes, epsilon=eps), x)
     shape = (x.type.shape[1], *[1] * (x.type.rank - 2))
@@ -93,7 +95,19 @@ def group_norm(n: Source, b: Builder) -> Value:
 @rule("aten.native_group_norm.default")
 def native_group_norm(n: Source, b: Builder) -> tuple[Value | None, ...]:
     n.ignore("N", "C", "HxW")
-    return _group_norm(n, b, n.integer("group")), None, None
+    groups = n.integer("group")
+    y = _group_norm(n, b, groups)
+    return y, *_statistics(n, b, groups)
+
+
+def _statistics(n: Source, b: Builder, groups: int) -> tuple[Value, Value]:
+    """The mean of each group, and one over the deviation."""
+    x, eps = n.value("input"), n.real("eps", 1e-5)
+    rows = b(ops.Reshape(shape=(x.type.shape[0], groups, dims.floordiv(x.type.size, x.type.shape[0] * groups))), x)
+    middle = b(ops.ReduceMean(axes=(2,), keepdims=True), rows)
+    centred = b(ops.Sub(), rows, middle)
+    variance = b(ops.ReduceMean(axes=(2,), keepdims=False), b(ops.Mul(), centred, centred))
+    return b(ops.Squeeze(axes=(2,)), middle), b(ops.Rsqrt(), b(ops.Add(), variance, eps))
 
 
 def _group_norm(n: Source, b: Builder, groups: int) -> Value:

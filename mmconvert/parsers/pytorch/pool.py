@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -75,7 +76,7 @@ def average_pool(n: Source, b: Builder) -> Value:
     kernel, strides, padding, ceil = _windows(n, count)
     counted, divisor = n.flag("count_include_pad", default=True), n.raw("divisor_override", None)
     if divisor is not None and ceil:
-        raise n.unsupported("a divisor of its own together with ceil_mode")
+        return _summed(n, b, x, kernel, strides, padding)
     op = ops.AveragePool(
         kernel=kernel,
         strides=strides,
@@ -87,6 +88,29 @@ def average_pool(n: Source, b: Builder) -> Value:
     )
     y = unbatched(b, b(op, batched(b, x, count + 2)), x)
     return y if divisor is None else b(ops.Mul(), y, math.prod(kernel) / n.integer("divisor_override"))
+
+
+def _summed(
+    n: Source, b: Builder, x: Value, kernel: tuple[int, ...], strides: tuple[int, ...], padding: Explicit
+) -> Value:
+    """Windows that may hang over, each summed up and divided by one number: over explicit zeros."""
+    count = len(kernel)
+    wanted = n.result().shape[-count:]
+    pads: list[tuple[Extent, Extent]] = [(0, 0)] * (x.type.rank - count)
+    for axis in range(count):
+        before, _ = padding.pads[axis]
+        extent = x.type.shape[-count + axis]
+        needed = (wanted[axis] - 1) * strides[axis] + kernel[axis] - extent - before
+        pads.append((before, dims.maximum(needed, 0)))
+    op = ops.AveragePool(
+        kernel=kernel,
+        strides=strides,
+        dilations=(1,) * count,
+        padding=Explicit.zero(count),
+        layout=LAYOUT,
+    )
+    y = b(op, batched(b, b(ops.Pad(pads=tuple(pads)), x), count + 2))
+    return b(ops.Mul(), unbatched(b, y, x), math.prod(kernel) / n.integer("divisor_override"))
 
 
 @rule(
@@ -143,17 +167,36 @@ def adaptive_max_pool(n: Source, b: Builder) -> tuple[Value, ...]:
         values, indices = b.multi(op, batched(b, x, count + 2))
         area = n.scalar(dims.product(x.type.shape[-count:]), indices.type.dtype)
         return unbatched(b, values, x), unbatched(b, b(ops.Mod(), indices, area), x)
-    if all(size == 1 for size in sizes):
+    if all(size == 1 for size in sizes) and not n.wants(1):
         return (b(ops.ReduceMax(axes=axes, keepdims=True), x),)
-    y = x
-    for axis, size in zip(axes, sizes, strict=True):
-        extent, wanted = _known(n, x.type.shape[axis], size)
-        regions = _regions(extent, wanted)
+    return _uneven_max(n, b, x, sizes)
+
+
+def _uneven_max(n: Source, b: Builder, x: Value, sizes: Shape) -> tuple[Value, ...]:
+    """The largest element of regions of different extents: each is looked up as a row of its own."""
+    count = len(sizes)
+    outer = x.type.shape[:-count]
+    extents, wanted = zip(
+        *(_known(n, e, s) for e, s in zip(x.type.shape[-count:], sizes, strict=True)), strict=True
+    )
+    lines = []
+    for extent, size in zip(extents, wanted, strict=True):
+        regions = _regions(extent, size)
         longest = max(end - start for start, end in regions)
-        places = np.array([[min(start + k, end - 1) for k in range(longest)] for start, end in regions])
-        y = b(ops.Gather(axis=axis), y, places.astype(np.int64))
-        y = b(ops.ReduceMax(axes=(axis + 1,), keepdims=False), y)
-    return (y,)
+        lines.append([[min(start + k, end - 1) for k in range(longest)] for start, end in regions])
+    places = [
+        [np.ravel_multi_index(tap, extents) for tap in itertools.product(*region)]
+        for region in itertools.product(*lines)
+    ]
+    flat = b(ops.Reshape(shape=(*outer, math.prod(extents))), x)
+    table = np.array(places, np.int64)
+    rows = b(ops.Gather(axis=len(outer)), flat, table)
+    axis = len(outer) + 1
+    values = b(ops.ReduceMax(axes=(axis,), keepdims=False), rows)
+    best = b(ops.ArgMax(axis=axis, keepdims=True), rows)
+    named = b(ops.Expand(shape=rows.type.shape), b.constant(table))
+    found = b(ops.Squeeze(axes=(axis,)), b(ops.GatherElements(axis=axis), named, best))
+    return tuple(b(ops.Reshape(shape=(*outer, *sizes)), v) for v in (values, found))
 
 
 def _adaptive_sizes(n: Source) -> Shape:

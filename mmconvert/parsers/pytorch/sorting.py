@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
@@ -33,7 +35,15 @@ def topk(n: Source, b: Builder) -> tuple[Value, Value]:
     return _ranked(n, b, n.extent("k"), largest=n.flag("largest", default=True))
 
 
-@rule("aten.sort.default", "aten.sort.stable", "aten.msort.default")
+@rule("aten.msort.default")
+def msort(n: Source, b: Builder) -> Value:
+    x = n.value("self")
+    if not x.type.rank:
+        return x
+    return b.multi(ops.TopK(k=x.type.shape[0], axis=0, largest=False), x)[0]
+
+
+@rule("aten.sort.default", "aten.sort.stable")
 def sort(n: Source, b: Builder) -> tuple[Value, Value]:
     n.ignore("stable")
     return _ranked(n, b, None, largest=n.flag("descending"))
@@ -90,6 +100,10 @@ def unique(n: Source, b: Builder) -> tuple[Value, ...]:
     n.ignore("return_inverse", "return_counts", "sorted")
     axis = x.type.axis(n.integer("dim")) if n.given("dim") else None
     count = n.result().shape[axis or 0]
-    values, _, which, counts = b.multi(ops.Unique(count=count, axis=axis), x)
+    whole = x if x.type.rank else b(ops.Reshape(shape=(1,)), x)
+    values, _, which, counts = b.multi(ops.Unique(count=count, axis=axis), whole)
     shape = x.type.shape if axis is None else (x.type.shape[axis],)
-    return values, b(ops.Reshape(shape=shape), which), counts
+    asked = [n.wants(i) and 0 not in n.result(i).shape for i in range(3)]
+    found = values, b(ops.Reshape(shape=shape), which), counts
+    nothing = b.constant(np.empty(0, np.int64))
+    return tuple(v if wanted else nothing for v, wanted in zip(found, asked, strict=True))

@@ -21,7 +21,7 @@ _VIEWS = frozenset(
     "alias view _reshape_alias unflatten squeeze unsqueeze transpose permute t numpy_T matrix_H mT movedim "
     "moveaxis swapaxes swapdims select slice narrow expand expand_as view_as split split_with_sizes unbind "
     "tensor_split hsplit vsplit dsplit chunk unfold diagonal detach lift_fresh real dropout alpha_dropout "
-    "feature_dropout feature_alpha_dropout unsafe_chunk _unsafe_view positive".split()
+    "feature_dropout feature_alpha_dropout unsafe_chunk _unsafe_view positive as_strided".split()
 )
 _MAYBE = frozenset("reshape flatten contiguous to reshape_as type_as ravel".split())
 """These give a view where the memory allows it, and a copy where not."""

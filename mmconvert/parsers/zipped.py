@@ -68,6 +68,7 @@ def data(archive: zipfile.ZipFile, name: str, whole: memoryview, where: str) -> 
         with archive.open(info) as packed:
             while block := packed.read(_COPY_SIZE):
                 file.write(block)
+        file.flush()
         return map_open_file(file, f"{where}:{name}")
 
 

@@ -11,6 +11,8 @@ WHOLE = torch.tensor([[3, -7, 0], [5, 2, -1]])
 OTHER = torch.tensor([[2, 3, -4], [-2, 7, 5]])
 MASK = torch.tensor([[True, False, True], [False, False, True]])
 ROW = (2, 3)
+NO_BITS = (("tflite", "its bitwise operators have no integers of 64 bits"),)
+NO_DIVISION = (("tflite", "its DIV has no integers of 64 bits"),)
 
 ACTIVATIONS = (
     "relu relu6 silu mish hardswish hardsigmoid selu softsign gelu elu celu leaky_relu softplus logsigmoid "
@@ -35,14 +37,14 @@ ROWS: tuple[Row, ...] = (
     call("rsub", lambda x: 3 - x * 2),
     call("pow", lambda x: x**3 + 2.0**x + x.abs() ** 0.5),
     call("div/integers", lambda x, y: x / y, WHOLE, OTHER),
-    call("div/floor", lambda x, y: x // y, WHOLE, OTHER),
-    call("div/trunc", lambda x, y: torch.div(x, y, rounding_mode="trunc"), WHOLE, OTHER),
+    call("div/floor", lambda x, y: x // y, WHOLE, OTHER, cannot=NO_DIVISION),
+    call("div/trunc", lambda x, y: torch.div(x, y, rounding_mode="trunc"), WHOLE, OTHER, cannot=NO_DIVISION),
     call("remainder", lambda x, y: (x % y, torch.fmod(x, y)), WHOLE, OTHER),
     call("promotion", lambda x, y, m: (x + y, y * 2.5, m + 1, x > y, m * x, y / 2), ROW, WHOLE, MASK),
     call("promotion/scalar", lambda x, s: (x * s, x + s.long()), ROW, torch.tensor(1.5, dtype=torch.float64)),
     call("compare", lambda x, y: (x < y, x >= y, x == x, x != y, x > 0.5), ROW, ROW),
     call("logic", lambda m, x: (m & (x > 0), m | ~m, torch.logical_xor(m, x > 0), torch.logical_not(x)), MASK, ROW),
-    call("bits", lambda x, y: (x & y, x | y, x ^ y, ~x, x << 2, x >> 1), WHOLE, OTHER),
+    call("bits", lambda x, y: (x & y, x | y, x ^ y, ~x, x << 2, x >> 1), WHOLE, OTHER, cannot=NO_BITS),
     call("where", lambda m, x: (torch.where(m, x, 0.0), x.masked_fill(m, -1.0)), MASK, ROW),
     call("atan2", torch.atan2, ROW, ROW),
     call("lerp", lambda x, y: torch.lerp(x, y, 0.3), ROW, ROW),

@@ -138,8 +138,15 @@ def glu(n: Source, b: Builder) -> Value:
     return b(ops.Mul(), left, b(ops.Sigmoid(), right))
 
 
-@rule("aten.softmax.int", "aten._softmax.default", "aten.log_softmax.int", "aten._log_softmax.default",
-      "aten.special_softmax.int", "aten.special_log_softmax.int", "aten._safe_softmax.default")
+@rule(
+    "aten.softmax.int",
+    "aten._softmax.default",
+    "aten.log_softmax.int",
+    "aten._log_softmax.default",
+    "aten.special_softmax.int",
+    "aten.special_log_softmax.int",
+    "aten._safe_softmax.default",
+)
 def softmax(n: Source, b: Builder) -> Value:
     n.ignore("dtype", "half_to_float")  # the type of the result says it
     (x,) = resulting(n, "self")

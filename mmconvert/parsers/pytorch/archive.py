@@ -74,7 +74,9 @@ class _Archive:
                 where=self.where,
                 hint="load it with torch.export.load and save it again with torch 2.9 or later",
             )
-        found = {name.rpartition("/")[2].removesuffix(".json"): name for name in self.names if _is_model(name)}
+        found = {
+            name.rpartition("/")[2].removesuffix(".json"): name for name in self.names if _is_model(name)
+        }
         if model is None and len(found) > 1:
             raise UsageError(
                 "there are several programs", where=self.where, hint=f"choose one of {', '.join(found)}"
@@ -111,7 +113,9 @@ class _Archive:
         try:
             return {str(key): self._payload(about, folder) for key, about in config["config"].items()}
         except (TypeError, AttributeError) as error:
-            raise InvalidModelError(f"the list of {folder} is malformed: {error}", where=self.where) from error
+            raise InvalidModelError(
+                f"the list of {folder} is malformed: {error}", where=self.where
+            ) from error
 
     def _payload(self, about: Json, folder: str) -> Tensor:
         name, meta = f"{folder}{about['path_name']}", about["tensor_meta"]
@@ -136,9 +140,10 @@ class _Archive:
         stored = self._bytes[name]
         last = offset + sum((e - 1) * s for e, s in zip(shape, strides, strict=True))
         room = len(stored) // dtype.itemsize
-        if min((offset, *shape, *strides)) < 0 or (math.prod(shape) and last >= room):
+        count = math.prod(shape)
+        if min((offset, *shape, *strides)) < 0 or (count and last >= room):
             raise InvalidModelError(f"{name} has {room} elements, and not those of {shape}", where=self.where)
-        if not math.prod(shape):
+        if not count:
             return Tensor.of(np.empty(shape, dtype))
         flat = np.frombuffer(stored, dtype, last + 1 - offset, offset * dtype.itemsize)
         return Tensor.of(strided(flat, shape, strides))

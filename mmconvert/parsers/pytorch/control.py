@@ -18,9 +18,7 @@ def cond(n: Source, b: Builder) -> tuple[Value, ...]:
     condition, then_graph, else_graph, *rest = n.positional
     operands = _tensors(n, rest)
     branches = [body(n, n.graph(graph), operands) for graph in (then_graph, else_graph)]
-    return b.multi(
-        ops.If(then_branch=branches[0], else_branch=branches[1]), n.tensor(condition), *operands
-    )
+    return b.multi(ops.If(then_branch=branches[0], else_branch=branches[1]), n.tensor(condition), *operands)
 
 
 @rule("higher_order.while_loop")

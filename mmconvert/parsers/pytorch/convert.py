@@ -60,7 +60,9 @@ class Converter:
             if isinstance(argument, Ref):
                 meta = self.program.graph.metas.get(argument.name)
                 if meta is None:
-                    raise InvalidModelError(f"the input {argument.name} is not described", where=self.program.file)
+                    raise InvalidModelError(
+                        f"the input {argument.name} is not described", where=self.program.file
+                    )
                 value = self.graph.input(argument.name, meta.type)
                 self.context.set(argument.name, value)
                 for axis, extent in enumerate(meta.type.shape):
@@ -104,7 +106,9 @@ class Converter:
         written = views.written_roots(self.program.graph) | set(self.program.changed_inputs)
         inputs = [a.name for a in self.program.user_inputs if isinstance(a, Ref) and a.name in written]
         if inputs:
-            warnings.append(f"the model writes into its inputs, the converted one does not: {', '.join(inputs)}")
+            warnings.append(
+                f"the model writes into its inputs, the converted one does not: {', '.join(inputs)}"
+            )
         if None in self.program.user_outputs:
             warnings.append("outputs that are None are left out")
         return warnings

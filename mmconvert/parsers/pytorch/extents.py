@@ -11,7 +11,7 @@ from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv
 from mmconvert.ir.graph import Value
 
 Places = dict[str, tuple[Value, int]]
-"""For each symbol a value with it as the extent of an axis; axis -1: the value's only element is the symbol."""
+"""For each symbol a value with it as the extent of an axis; axis -1: it is the value's only element."""
 
 
 def value(b: Builder, extent: Extent, places: Places) -> Value | None:

@@ -12,9 +12,11 @@ from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Dim, Extent
 from mmconvert.ir.graph import Value
+from mmconvert.ir.slicing import normalize_slice
 from mmconvert.ir.types import Shape, broadcast
 from mmconvert.parsers.pytorch.records import Ref
 from mmconvert.parsers.pytorch.source import Source
+from mmconvert.parsers.pytorch.views import put
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("PyTorch")
@@ -275,7 +277,9 @@ def _shares(n: Source, b: Builder, x: Value, index: Value, axis: int) -> Value:
     """How many numbers came together at each place, those that were there before among them."""
     one = n.scalar(1, x.type.dtype)
     ones = b(ops.Expand(shape=index.type.shape), one)
-    start = b(ops.Expand(shape=x.type.shape), n.scalar(int(n.flag("include_self", default=True)), x.type.dtype))
+    start = b(
+        ops.Expand(shape=x.type.shape), n.scalar(int(n.flag("include_self", default=True)), x.type.dtype)
+    )
     counts = b(ops.ScatterElements(axis=axis, reduction="add"), start, index, ones)
     return b(ops.Max(), counts, one)
 
@@ -321,9 +325,7 @@ def index_write(n: Source, b: Builder) -> Value:
 def put_flat(n: Source, b: Builder) -> Value:
     x, index = n.value("self"), n.value("index")
     count = index.type.size
-    flat, places, updates = (
-        b(ops.Reshape(shape=(v.type.size,)), v) for v in (x, index, n.value("source"))
-    )
+    flat, places, updates = (b(ops.Reshape(shape=(v.type.size,)), v) for v in (x, index, n.value("source")))
     updates = updates if updates.type.shape == (count,) else b(ops.Expand(shape=(count,)), updates)
     reduction: Reduction = "add" if n.flag("accumulate") else "none"
     made = b(ops.ScatterElements(axis=0, reduction=reduction), flat, places, updates)
@@ -346,15 +348,14 @@ def as_strided(n: Source, b: Builder) -> Value:
 
 @rule("aten.select_scatter.default", "aten.slice_scatter.default")
 def scatter_slice(n: Source, b: Builder) -> Value:
-    from mmconvert.ir.slicing import normalize_slice
-    from mmconvert.parsers.pytorch.views import put
-
     x, new = n.value("self"), n.value("src")
     axis = x.type.axis(n.integer("dim", 0))
     extent = x.type.shape[axis]
+    start: Extent
+    size: Extent
     if "select" in n.kind:
-        start = n.extent("index")
-        start, size, step = start + extent if isinstance(start, int) and start < 0 else start, 1, 1
+        start, size, step = n.extent("index"), 1, 1
+        start = start + extent if isinstance(start, int) and start < 0 else start
         new = b(ops.Unsqueeze(axes=(axis,)), new)
     else:
         bounds = [n.extent(name) if n.given(name) else None for name in ("start", "end")]

@@ -61,7 +61,8 @@ def _torch() -> Any:
 def _export(torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings: list[str]) -> Any:
     if inputs is None:
         raise UsageError(
-            "a module needs example inputs", hint="mmconvert.load(module, inputs=(torch.zeros(1, 3, 224, 224),))"
+            "a module needs example inputs",
+            hint="mmconvert.load(module, inputs=(torch.zeros(1, 3, 224, 224),))",
         )
     args, kwargs = ((), inputs) if isinstance(inputs, dict) else (_tuple(inputs), None)
     trained = [m for m in module.modules() if m.training]
@@ -93,7 +94,9 @@ def _decomposed(torch: Any, program: Any) -> Any:
         unknown = [op for op in _overloads(torch, program.graph_module) if not _is_known(table, op)]
         found = torch._decomp.get_decompositions(unknown) if unknown else {}
         composite = [op for op in unknown if op not in found and _is_composite(torch, op)]
-        found |= {op: importlib.import_module("torch._export.utils")._get_decomp_for_cia(op) for op in composite}
+        found |= {
+            op: importlib.import_module("torch._export.utils")._get_decomp_for_cia(op) for op in composite
+        }
         if not found:
             break
         program = program.run_decompositions(found)

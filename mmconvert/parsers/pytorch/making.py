@@ -98,7 +98,13 @@ def _count(n: Source, b: Builder, extent: Any) -> Value:
     return b(ops.Range(size=extent), zero, n.scalar(extent, dtypes.I64), one)
 
 
-@rule("aten.arange.default", "aten.arange.start", "aten.arange.start_step", "aten.range.step", "aten.range.default")
+@rule(
+    "aten.arange.default",
+    "aten.arange.start",
+    "aten.arange.start_step",
+    "aten.range.step",
+    "aten.range.default",
+)
 def arange(n: Source, b: Builder) -> Value:
     n.ignore("dtype")
     type = n.result()
@@ -192,7 +198,9 @@ def item(n: Source, b: Builder) -> None:
     (name,) = n.node.outputs
     extent = n.context.record.numbers.get(str(name))
     if not isinstance(extent, Dim) or extent.name is None:
-        raise n.unsupported("a number taken out of a tensor", hint="keep it a tensor, or export a fixed number")
+        raise n.unsupported(
+            "a number taken out of a tensor", hint="keep it a tensor, or export a fixed number"
+        )
     flat = n.cast(x if not x.type.rank else b(ops.Reshape(shape=()), x), dtypes.I64)
     n.context.library.places[extent.name] = b(ops.ReadExtents(names=(extent,)), flat), -1
 
@@ -210,11 +218,39 @@ _NOTHING = (
     "aten.sym_is_contiguous.default",
     "aten._print.default",
 )
-_ARITHMETIC = (
-    "add sub mul floordiv truediv mod pow neg eq ne lt le gt ge and_ or_ not_ pos abs "
-    "math.ceil math.floor math.trunc math.sqrt torch.sym_max torch.sym_min torch.sym_int torch.sym_float "
-    "torch.sym_not torch.sym_ite torch._sym_sqrt math.sqrt"
-).split()
+_ARITHMETIC = [
+    "add",
+    "sub",
+    "mul",
+    "floordiv",
+    "truediv",
+    "mod",
+    "pow",
+    "neg",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "and_",
+    "or_",
+    "not_",
+    "pos",
+    "abs",
+    "math.ceil",
+    "math.floor",
+    "math.trunc",
+    "math.sqrt",
+    "torch.sym_max",
+    "torch.sym_min",
+    "torch.sym_int",
+    "torch.sym_float",
+    "torch.sym_not",
+    "torch.sym_ite",
+    "torch._sym_sqrt",
+    "math.sqrt",
+]
 
 
 @rule(*_NOTHING, *dict.fromkeys(_ARITHMETIC))

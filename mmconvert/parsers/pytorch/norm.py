@@ -45,8 +45,10 @@ def _batch_norm(n: Source, b: Builder, *, training: bool) -> Value:
     mean, variance = n.optional("running_mean"), n.optional("running_var")
     scale, bias = _affine(n, x, x.type.shape[1])
     if not training and mean is not None and variance is not None:
-        return n.cast(b(ops.BatchNorm(epsilon=eps, axis=1), _like(n, x, scale), scale, bias, mean, variance),
-                      x.type.dtype)
+        return n.cast(
+            b(ops.BatchNorm(epsilon=eps, axis=1), _like(n, x, scale), scale, bias, mean, variance),
+            x.type.dtype,
+        )
     if mean is not None:
         n.context.library.warnings.append(
             f"{n.where}: a batch norm in training mode: its running statistics are not kept up to date"
@@ -103,7 +105,9 @@ def native_group_norm(n: Source, b: Builder) -> tuple[Value | None, ...]:
 def _statistics(n: Source, b: Builder, groups: int) -> tuple[Value, Value]:
     """The mean of each group, and one over the deviation."""
     x, eps = n.value("input"), n.real("eps", 1e-5)
-    rows = b(ops.Reshape(shape=(x.type.shape[0], groups, dims.floordiv(x.type.size, x.type.shape[0] * groups))), x)
+    rows = b(
+        ops.Reshape(shape=(x.type.shape[0], groups, dims.floordiv(x.type.size, x.type.shape[0] * groups))), x
+    )
     middle = b(ops.ReduceMean(axes=(2,), keepdims=True), rows)
     centred = b(ops.Sub(), rows, middle)
     variance = b(ops.ReduceMean(axes=(2,), keepdims=False), b(ops.Mul(), centred, centred))

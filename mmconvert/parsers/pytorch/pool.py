@@ -16,6 +16,7 @@ from mmconvert.ir.types import Shape
 from mmconvert.parsers.pytorch.conv import LAYOUT, batched, unbatched
 from mmconvert.parsers.pytorch.source import Source
 from mmconvert.rules import Rules
+from mmconvert.tensors import Array
 
 rule: Rules[str] = Rules("PyTorch")
 
@@ -225,7 +226,8 @@ def _even(x: Value, sizes: Shape) -> tuple[int, ...] | None:
 def _known(n: Source, extent: Extent, size: Extent) -> tuple[int, int]:
     if not isinstance(extent, int) or not isinstance(size, int):
         raise n.unsupported(
-            f"from {extent} elements to {size}", hint="export it with fixed extents of the axes that are pooled"
+            f"from {extent} elements to {size}",
+            hint="export it with fixed extents of the axes that are pooled",
         )
     return extent, size
 
@@ -234,10 +236,10 @@ def _regions(extent: int, size: int) -> list[tuple[int, int]]:
     return [(i * extent // size, -(-(i + 1) * extent // size)) for i in range(size)]
 
 
-def _along(b: Builder, x: Value, axis: int, matrix: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Value:
+def _along(b: Builder, x: Value, axis: int, matrix: Array) -> Value:
     """``x`` times a matrix along one axis."""
     rank = x.type.rank
-    perm = tuple(a for a in range(rank) if a != axis) + (axis,)
+    perm = (*(a for a in range(rank) if a != axis), axis)
     back = tuple(perm.index(a) for a in range(rank))
     product = b(ops.MatMul(), b(ops.Transpose(perm=perm), x), matrix)
     return b(ops.Transpose(perm=back), product)

@@ -63,7 +63,9 @@ class _Reader:
         version = self.about["schema_version"]["major"]
         if version != MAJOR:
             raise UnsupportedError(
-                f"version {version} of torch's schema", where=self.file, hint="export it with torch 2.6 or later"
+                f"version {version} of torch's schema",
+                where=self.file,
+                hint="export it with torch 2.6 or later",
             )
         module = self.about["graph_module"]
         signature = module["signature"]
@@ -245,7 +247,7 @@ _ARGUMENTS: dict[str, Callable[[Any], Argument]] = {
 
 
 def _module(stack: str) -> tuple[str, str]:
-    """The path and class of the innermost module; entries are ``key,path,class`` in one line each by ``;``."""
+    """The path and class of the innermost module; an entry is ``key,path,class``, and ``;`` lies between."""
     last = stack.rpartition(";")[2].split(",")
     if len(last) < 3 or last[1].startswith("_empty_nn_module"):
         return "", ""

@@ -55,5 +55,3 @@ def joined(a: DType, b: DType) -> DType:
     if category(a) != category(b):
         return a if category(a) > category(b) else b
     return a if a == b else np.promote_types(a, b)
-
-

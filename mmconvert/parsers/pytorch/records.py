@@ -1,4 +1,4 @@
-"""What an exported program consists of, as torch describes it: nodes over names, and what is known of these."""
+"""What an exported program consists of: nodes over names, and what torch noted of these."""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ def nanmean(n: Source, b: Builder) -> Value:
     x = n.value("self")
     axes, keepdims = axes_of(n, x), n.flag("keepdim")
     hole = b(ops.IsNan(), x)
-    whole = b(ops.ReduceSum(axes=axes, keepdims=keepdims), b(ops.Where(), hole, n.scalar(0.0, x.type.dtype), x))
+    whole = b(
+        ops.ReduceSum(axes=axes, keepdims=keepdims), b(ops.Where(), hole, n.scalar(0.0, x.type.dtype), x)
+    )
     count = b(ops.Cast(to=x.type.dtype), b(ops.Not(), hole))
     return b(ops.Div(), whole, b(ops.ReduceSum(axes=axes, keepdims=keepdims), count))
 
@@ -66,8 +68,6 @@ def product(n: Source, b: Builder) -> Value:
 @rule("aten.prod.dim_int")
 def product_along(n: Source, b: Builder) -> Value:
     return product(n, b)
-
-
 
 
 def _numbers(n: Source, b: Builder, x: Value, reduce: Callable[[Value], Value]) -> Value:
@@ -113,7 +113,9 @@ def position(n: Source, b: Builder) -> Value:
     return b(op(axis=x.type.axis(n.integer("dim")), keepdims=keepdims), x)
 
 
-@rule("aten.any.default", "aten.any.dim", "aten.any.dims", "aten.all.default", "aten.all.dim", "aten.all.dims")
+@rule(
+    "aten.any.default", "aten.any.dim", "aten.any.dims", "aten.all.default", "aten.all.dim", "aten.all.dims"
+)
 def truth(n: Source, b: Builder) -> Value:
     x = n.cast(n.value("self"), dtypes.BOOL)
     made = _reduced(n, b, ops.ReduceAny if ".any" in n.kind else ops.ReduceAll, x)
@@ -157,7 +159,9 @@ def deviation_and_mean(n: Source, b: Builder) -> tuple[Value, Value]:
 
 def _variance(n: Source, b: Builder) -> tuple[Value, Value]:
     x = n.value("self")
-    correction = n.number("correction", 1) if "correction" in n.kind else int(n.flag("unbiased", default=True))
+    correction = (
+        n.number("correction", 1) if "correction" in n.kind else int(n.flag("unbiased", default=True))
+    )
     axes, keepdims = axes_of(n, x), n.flag("keepdim")
     middle = b(ops.ReduceMean(axes=axes, keepdims=True), x)
     centred = b(ops.Sub(), x, middle)
@@ -186,7 +190,12 @@ def vector_norm(n: Source, b: Builder) -> Value:
     return _norm(n, b, x, n.real("ord", 2.0))
 
 
-@rule("aten.norm.Scalar", "aten.norm.ScalarOpt_dim", "aten.norm.ScalarOpt_dtype", "aten.norm.ScalarOpt_dim_dtype")
+@rule(
+    "aten.norm.Scalar",
+    "aten.norm.ScalarOpt_dim",
+    "aten.norm.ScalarOpt_dtype",
+    "aten.norm.ScalarOpt_dim_dtype",
+)
 def norm(n: Source, b: Builder) -> Value:
     n.ignore("dtype")
     x = n.cast(n.value("self"), n.result().dtype)

@@ -15,7 +15,9 @@ rule: Rules[str] = Rules("PyTorch")
 
 _LINEAR = ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "_upsample_bilinear2d_aa")
 _CUBIC = ("upsample_bicubic2d", "_upsample_bicubic2d_aa")
-_NEAREST = tuple(f"{name}{count}d" for name in ("upsample_nearest", "_upsample_nearest_exact") for count in (1, 2, 3))
+_NEAREST = tuple(
+    f"{name}{count}d" for name in ("upsample_nearest", "_upsample_nearest_exact") for count in (1, 2, 3)
+)
 
 
 def _overloads(names: tuple[str, ...]) -> list[str]:
@@ -43,9 +45,7 @@ def cubic(n: Source, b: Builder) -> Value:
 def _smooth(n: Source, b: Builder, **fields: Any) -> Value:
     antialias = "_aa." in n.kind
     coordinates: Coordinates = "align_corners" if n.flag("align_corners") else "half_pixel"
-    return _resized(
-        n, b, coordinates=coordinates, antialias=antialias, exclude_outside=antialias, **fields
-    )
+    return _resized(n, b, coordinates=coordinates, antialias=antialias, exclude_outside=antialias, **fields)
 
 
 def _resized(n: Source, b: Builder, **fields: Any) -> Value:

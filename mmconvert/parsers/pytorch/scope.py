@@ -124,14 +124,18 @@ class Context:
         assert rule is not None, "it was made by this rule before"
         with self.builder.at(source.origin):
             for made, value in zip(_flat(node.outputs), _values(rule(source, self.builder)), strict=False):
-                if made == name:
+                if made == name and value is not None:
                     self._values[name] = value
                     self._derived[name] = self.find(above), value
 
     def name_of(self, node: Node) -> str:
         """What to call a node: by its module where it is that module's first, else by its own name too."""
         own = f"{node.module}.{node.name}" if node.module else node.name
-        if node.module and node.module_type.startswith("torch.nn.modules.") and node.module not in self._taken:
+        if (
+            node.module
+            and node.module_type.startswith("torch.nn.modules.")
+            and node.module not in self._taken
+        ):
             own = node.module
         name, number = own, 2
         while name in self._taken:

@@ -54,7 +54,9 @@ def view_dtype(n: Source, b: Builder) -> Value:
     return b(ops.BitCast(source=dtypes.name(x.type.dtype), to=dtypes.name(dtype)), x)
 
 
-@rule("aten.expand.default", "aten.expand_as.default", "aten.broadcast_to.default", "aten.expand_copy.default")
+@rule(
+    "aten.expand.default", "aten.expand_as.default", "aten.broadcast_to.default", "aten.expand_copy.default"
+)
 def expand(n: Source, b: Builder) -> Value:
     n.ignore("size", "other", "implicit")
     x, shape = n.value("self"), n.result().shape
@@ -107,7 +109,9 @@ def _swapped(b: Builder, x: Value, first: int, second: int) -> Value:
     return _permuted(b, x, tuple(perm))
 
 
-@rule("aten.t.default", "aten.t_copy.default", "aten.mT.default", "aten.adjoint.default", "aten.numpy_T.default")
+@rule(
+    "aten.t.default", "aten.t_copy.default", "aten.mT.default", "aten.adjoint.default", "aten.numpy_T.default"
+)
 def turned(n: Source, b: Builder) -> Value:
     x = n.value("self")
     if "numpy_T" in n.kind:
@@ -160,7 +164,9 @@ def stacked(n: Source, b: Builder) -> Value:
             case "vstack":
                 shape = shape if len(shape) > 1 else (1, *(shape or (1,)))
             case "dstack":
-                shape = shape if len(shape) > 2 else (*(shape if len(shape) > 1 else (1, *(shape or (1,)))), 1)
+                shape = (
+                    shape if len(shape) > 2 else (*(shape if len(shape) > 1 else (1, *(shape or (1,)))), 1)
+                )
             case _:
                 shape = shape if len(shape) > 1 else (*(shape or (1,)), 1)
         x = n.cast(x, dtype)
@@ -197,7 +203,14 @@ def split(n: Source, b: Builder) -> list[Value]:
     return _parts(n, b, n.value("self").type.axis(n.integer("dim", 0)))
 
 
-@rule("aten.hsplit.int", "aten.hsplit.array", "aten.vsplit.int", "aten.vsplit.array", "aten.dsplit.int", "aten.dsplit.array")
+@rule(
+    "aten.hsplit.int",
+    "aten.hsplit.array",
+    "aten.vsplit.int",
+    "aten.vsplit.array",
+    "aten.dsplit.int",
+    "aten.dsplit.array",
+)
 def split_named(n: Source, b: Builder) -> list[Value]:
     n.ignore("sections", "indices")
     rank = n.value("self").type.rank
@@ -261,7 +274,7 @@ def unfold(n: Source, b: Builder) -> Value:
         raise n.unsupported("windows along an axis of unknown extent")
     places = np.arange(count)[:, None] * step + np.arange(size)
     y = b(ops.Gather(axis=axis), x, places.astype(np.int64))
-    perm = tuple(a for a in range(y.type.rank) if a != axis + 1) + (axis + 1,)
+    perm = (*(a for a in range(y.type.rank) if a != axis + 1), axis + 1)
     return _permuted(b, y, perm)
 
 

@@ -1,4 +1,4 @@
-"""Extents as torch writes them: expressions of sympy in their full spelling, ``Add(Integer(1), Symbol('s0'))``."""
+"""Extents as torch writes them: expressions of sympy spelled out, ``Add(Integer(1), Symbol('s0'))``."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Sizes:
             case ast.Constant(value=int() | float() as value):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                value = self._value(operand)
-                return None if value is None else value * -1
+                inner = self._value(operand)
+                return None if inner is None else inner * -1
             case ast.Name(id=name):
                 return self._symbol(name)
             case ast.Call(func=ast.Name(id="Symbol" | "Dummy"), args=[ast.Constant(value=str(name)), *_]):
@@ -81,7 +81,10 @@ def _apply(function: str, args: list[Number]) -> Number:
 def _power(base: Extent, exponent: Any) -> Number:
     if not isinstance(exponent, int) or not 0 <= exponent <= 16:
         return None
-    return reduce(lambda a, b: a * b, [base] * exponent, 1)
+    product: Extent = 1
+    for _ in range(exponent):
+        product = product * base
+    return product
 
 
 def _sum(*parts: Any) -> Any:

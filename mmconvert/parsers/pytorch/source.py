@@ -23,7 +23,9 @@ from mmconvert.rules import Rules
 if TYPE_CHECKING:
     from mmconvert.parsers.pytorch.scope import Context
 
-_SAYS_NOTHING = frozenset({"requires_grad", "non_blocking", "generator", "pin_memory", "cudnn_enabled", "out"})
+_SAYS_NOTHING = frozenset(
+    {"requires_grad", "non_blocking", "generator", "pin_memory", "cudnn_enabled", "out"}
+)
 """Arguments that do not change what is computed."""
 
 REQUIRED: Any = object()
@@ -203,7 +205,9 @@ class Source:
             raise self.invalid(f"{name} must be integers, not {found}")
         return found
 
-    def integers(self, name: str, default: Argument = REQUIRED, *, count: int | None = None) -> tuple[int, ...]:
+    def integers(
+        self, name: str, default: Argument = REQUIRED, *, count: int | None = None
+    ) -> tuple[int, ...]:
         """Integers that are known; one of them stands for all ``count``."""
         found = self.extents(name, default)
         known = tuple(extent for extent in found if isinstance(extent, int))

@@ -18,12 +18,53 @@ from mmconvert.ir.types import TensorType
 from mmconvert.parsers.pytorch.records import Meta, Node, Record, Ref
 
 _VIEWS = frozenset(
-    "alias view _reshape_alias unflatten squeeze unsqueeze transpose permute t numpy_T matrix_H mT movedim "
-    "moveaxis swapaxes swapdims select slice narrow expand expand_as view_as split split_with_sizes unbind "
-    "tensor_split hsplit vsplit dsplit chunk unfold diagonal detach lift_fresh real dropout alpha_dropout "
-    "feature_dropout feature_alpha_dropout unsafe_chunk _unsafe_view positive as_strided".split()
+    [
+        "alias",
+        "view",
+        "_reshape_alias",
+        "unflatten",
+        "squeeze",
+        "unsqueeze",
+        "transpose",
+        "permute",
+        "t",
+        "numpy_T",
+        "matrix_H",
+        "mT",
+        "movedim",
+        "moveaxis",
+        "swapaxes",
+        "swapdims",
+        "select",
+        "slice",
+        "narrow",
+        "expand",
+        "expand_as",
+        "view_as",
+        "split",
+        "split_with_sizes",
+        "unbind",
+        "tensor_split",
+        "hsplit",
+        "vsplit",
+        "dsplit",
+        "chunk",
+        "unfold",
+        "diagonal",
+        "detach",
+        "lift_fresh",
+        "real",
+        "dropout",
+        "alpha_dropout",
+        "feature_dropout",
+        "feature_alpha_dropout",
+        "unsafe_chunk",
+        "_unsafe_view",
+        "positive",
+        "as_strided",
+    ]
 )
-_MAYBE = frozenset("reshape flatten contiguous to reshape_as type_as ravel".split())
+_MAYBE = frozenset(["reshape", "flatten", "contiguous", "to", "reshape_as", "type_as", "ravel"])
 """These give a view where the memory allows it, and a copy where not."""
 
 
@@ -46,7 +87,7 @@ def functional(target: str) -> str:
 
 
 def parent(node: Node, record: Record) -> tuple[str, bool] | None:
-    """The name that the outputs of ``node`` are views of, and whether that is sure; None for fresh memory."""
+    """What the outputs of ``node`` are views of, and whether that is sure; None for fresh memory."""
     first = next((argument for _, argument in node.arguments), None)
     if not isinstance(first, Ref):
         return None
@@ -88,7 +129,7 @@ Step = tuple[Op, TensorType, int]
 
 
 def recipe(whole: Value, view: Value) -> list[Step] | None:
-    """The operators that made ``view`` of ``whole``; None when they are not such as can be written through."""
+    """The operators that made ``view`` of ``whole``; None where one cannot be written through."""
     steps: list[Step] = []
     while view is not whole:
         node = view.producer

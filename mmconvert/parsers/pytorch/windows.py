@@ -67,9 +67,7 @@ def grid_sampler(n: Source, b: Builder) -> Value:
     mode, padding = n.integer("interpolation_mode"), n.integer("padding_mode")
     if not (0 <= mode < len(_MODES) and 0 <= padding < len(_PADDINGS)):
         raise n.unsupported(f"interpolation_mode={mode}, padding_mode={padding}")
-    op = ops.GridSample(
-        mode=_MODES[mode], padding=_PADDINGS[padding], align_corners=n.flag("align_corners")
-    )
+    op = ops.GridSample(mode=_MODES[mode], padding=_PADDINGS[padding], align_corners=n.flag("align_corners"))
     return b(op, n.value("input"), n.value("grid"))
 
 

@@ -43,19 +43,19 @@ def operators() -> dict[str, Any]:
 
 
 def calls(op: Any) -> list[Call]:
-    """The first samples that torch itself gives the same result for, whatever the seed."""
+    """The first samples whose result does not depend on chance."""
     torch.manual_seed(0)
     samples = op.sample_inputs("cpu", torch.float32, requires_grad=False)
-    made = (Call(op.op, sample) for sample in itertools.islice(samples, LIMIT))
-    return list(itertools.islice(filter(_is_repeatable, made), COUNT))
+    drawn = itertools.islice(samples, LIMIT)
+    made = (Call(op.op, sample) for sample in drawn if not _drops(sample))
+    return list(itertools.islice(made, COUNT))
 
 
-def _is_repeatable(call: Call) -> bool:
-    results = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        results.append(expected(call))
-    return all(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in zip(*results, strict=True))
+def _drops(sample: Any) -> bool:
+    """True for a sample that draws at random what to leave out."""
+    return bool(
+        sample.kwargs.get("dropout_p") or (sample.kwargs.get("training") is True and "p" in sample.kwargs)
+    )
 
 
 def expected(call: Call) -> list[np.ndarray[Any, Any]]:

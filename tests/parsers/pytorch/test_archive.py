@@ -37,12 +37,16 @@ class Net(nn.Module):
 def archive(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     batch = torch.export.Dim("batch")
-    program = torch.export.export(Net().eval(), (torch.zeros(2, 4),), dynamic_shapes=({0: batch},), strict=False)
+    program = torch.export.export(
+        Net().eval(), (torch.zeros(2, 4),), dynamic_shapes=({0: batch},), strict=False
+    )
     torch.export.save(program, tmp_path / "net.pt2")
     return tmp_path / "net.pt2"
 
 
-def rewritten(path: Path, change: Callable[[str, bytes], bytes | None], method: int = zipfile.ZIP_STORED) -> Path:
+def rewritten(
+    path: Path, change: Callable[[str, bytes], bytes | None], method: int = zipfile.ZIP_STORED
+) -> Path:
     """The archive with its members changed; None leaves one out."""
     target = path.with_name("changed.pt2")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", method) as new:
@@ -89,7 +93,9 @@ def test_weights_are_views_of_the_file(archive: Path) -> None:
     array = weight.numpy()
     assert not array.flags.owndata
     assert not array.flags.writeable
-    np.testing.assert_array_equal(array, torch.export.load(archive).state_dict["first.weight"].detach().numpy())
+    np.testing.assert_array_equal(
+        array, torch.export.load(archive).state_dict["first.weight"].detach().numpy()
+    )
 
 
 def test_packed_members_are_read(archive: Path) -> None:
@@ -171,7 +177,10 @@ def test_unknown_operators_are_listed_with_their_places(archive: Path) -> None:
         load(described(archive, edit))
     (problem,) = caught.value.problems
     assert problem.what == "operator mylib.linear.default"
-    assert [place.split(":")[0] for place in problem.where] == ["first (test_archive.py", "second (test_archive.py"]
+    assert [place.split(":")[0] for place in problem.where] == [
+        "first (test_archive.py",
+        "second (test_archive.py",
+    ]
     assert "run_decompositions" in problem.hint
 
 

@@ -1,4 +1,4 @@
-"""Every row of the case table: from the file as from memory, in the interpreter and in the targets' runtimes."""
+"""Every row of the case table: from the file as from memory, in the interpreter and in targets' runtimes."""
 
 from __future__ import annotations
 

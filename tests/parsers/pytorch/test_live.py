@@ -73,7 +73,9 @@ def test_transposed_weight_is_read_in_its_own_order() -> None:
     model.weight = nn.Parameter(torch.arange(12.0).reshape(3, 4).t())
     module = mmconvert.load(model, inputs=torch.eye(3))
     expected = model(torch.eye(3)).detach().numpy()
-    np.testing.assert_allclose(next(iter(module.run({"input": np.eye(3, dtype=np.float32)}).values())), expected)
+    np.testing.assert_allclose(
+        next(iter(module.run({"input": np.eye(3, dtype=np.float32)}).values())), expected
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -95,7 +97,9 @@ def test_an_operator_without_a_rule_is_decomposed_alone() -> None:
     assert "aten.kron.default" not in table.rules()
     assert any(isinstance(n.op, ops.Gelu) for n in module.graph)
     expected = Net()(X).numpy()
-    np.testing.assert_allclose(next(iter(module.run({"x": X.numpy()}).values())), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        next(iter(module.run({"x": X.numpy()}).values())), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_custom_operators_are_explained_by_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +113,7 @@ def test_custom_operators_are_explained_by_the_user(monkeypatch: pytest.MonkeyPa
             y: torch.Tensor = torch.ops.mmconvert_test.twice(x, 0.5)
             return y
 
-    with pytest.raises(UnsupportedError, match="operator mmconvert_test.twice.default"):
+    with pytest.raises(UnsupportedError, match=r"operator mmconvert_test\.twice\.default"):
         mmconvert.load(Net(), inputs=X)
     monkeypatch.setattr(table, "custom", type(table.custom)("PyTorch"))
 
@@ -176,7 +180,7 @@ def test_writing_through_a_view_that_may_be_a_copy_is_refused() -> None:
             y.t().reshape(8).add_(1)
             return y
 
-    with pytest.raises(UnsupportedError, match="writes into a view that aten.reshape.default makes"):
+    with pytest.raises(UnsupportedError, match=r"writes into a view that aten\.reshape\.default makes"):
         mmconvert.load(Net(), inputs=X)
 
 

@@ -14,7 +14,11 @@ NO_KERNEL = "LiteRT has no kernel for it, and it does not come apart"
 ROWS = (
     Row("conv1d", lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1), LINE),
     Row("conv2d", lambda: nn.Conv2d(4, 6, 3), PICTURE, open=True),
-    Row("conv2d/groups", lambda: nn.Conv2d(4, 8, 3, stride=(2, 1), padding=(1, 2), groups=2, bias=False), PICTURE),
+    Row(
+        "conv2d/groups",
+        lambda: nn.Conv2d(4, 8, 3, stride=(2, 1), padding=(1, 2), groups=2, bias=False),
+        PICTURE,
+    ),
     Row("conv2d/depthwise", lambda: nn.Conv2d(4, 8, 3, dilation=2, padding=2, groups=4), PICTURE),
     Row("conv2d/same", lambda: nn.Conv2d(4, 6, 4, padding="same"), PICTURE),
     Row("conv2d/valid", lambda: nn.Conv2d(4, 6, 3, padding="valid"), PICTURE),
@@ -22,7 +26,11 @@ ROWS = (
     Row("conv2d/no batch", lambda: nn.Conv2d(4, 6, 3), ((4, 8, 6),)),
     Row("conv3d", lambda: nn.Conv3d(2, 3, 2, stride=2), SOLID),
     Row("conv_transpose1d", lambda: nn.ConvTranspose1d(4, 6, 3, stride=2), LINE),
-    Row("conv_transpose2d", lambda: nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), PICTURE),
+    Row(
+        "conv_transpose2d",
+        lambda: nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1),
+        PICTURE,
+    ),
     Row("conv_transpose2d/groups", lambda: nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False), PICTURE),
     Row("linear", lambda: nn.Linear(6, 5), ROW, open=True),
     Row("linear/rank 4", lambda: nn.Linear(6, 5, bias=False), PICTURE, open=True),
@@ -70,7 +78,11 @@ ROWS = (
     Row("dropout", lambda: nn.Sequential(nn.Dropout(), nn.Dropout2d(), nn.ReLU()), PICTURE),
     Row("embedding", lambda: nn.Embedding(9, 4, padding_idx=0), (torch.tensor([[1, 0, 8], [3, 3, 2]]),)),
     Row("lstm", lambda: nn.LSTM(6, 5), ((4, 2, 6),)),
-    Row("lstm/stacked", lambda: nn.LSTM(6, 5, 2, bidirectional=True, batch_first=True, bias=False), ((2, 4, 6),)),
+    Row(
+        "lstm/stacked",
+        lambda: nn.LSTM(6, 5, 2, bidirectional=True, batch_first=True, bias=False),
+        ((2, 4, 6),),
+    ),
     Row("gru", lambda: nn.GRU(6, 5, batch_first=True), ((2, 4, 6),), open=True),
     Row("gru/bidirectional", lambda: nn.GRU(6, 5, bidirectional=True), ((4, 2, 6),)),
     Row("rnn", lambda: nn.RNN(6, 5, nonlinearity="relu"), ((4, 2, 6),)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional as F  # noqa: N812
 
@@ -14,15 +16,55 @@ ROW = (2, 3)
 NO_BITS = (("tflite", "its bitwise operators have no integers of 64 bits"),)
 NO_DIVISION = (("tflite", "its DIV has no integers of 64 bits"),)
 
-ACTIVATIONS = (
-    "relu relu6 silu mish hardswish hardsigmoid selu softsign gelu elu celu leaky_relu softplus logsigmoid "
-    "hardtanh hardshrink softshrink tanhshrink sigmoid tanh"
-).split()
-FUNCTIONS = "exp erf sin cos atan floor ceil round trunc abs neg sign square sqrt rsqrt log1p reciprocal".split()
+ACTIVATIONS = [
+    F.relu,
+    F.relu6,
+    F.silu,
+    F.mish,
+    F.hardswish,
+    F.hardsigmoid,
+    F.selu,
+    F.softsign,
+    F.gelu,
+    F.elu,
+    F.celu,
+    F.leaky_relu,
+    F.softplus,
+    F.logsigmoid,
+    F.hardtanh,
+    F.hardshrink,
+    F.softshrink,
+    F.tanhshrink,
+]
+FUNCTIONS = [
+    torch.exp,
+    torch.erf,
+    torch.sin,
+    torch.cos,
+    torch.atan,
+    torch.floor,
+    torch.ceil,
+    torch.round,
+    torch.trunc,
+    torch.abs,
+    torch.neg,
+    torch.sign,
+    torch.square,
+    torch.log1p,
+    torch.reciprocal,
+    torch.sigmoid,
+    torch.tanh,
+]
+ROOTS = [torch.sqrt, torch.rsqrt, torch.log]
+
+
+def _positive(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: function(x.abs() + 0.3)
+
 
 ROWS: tuple[Row, ...] = (
-    *(call(name, getattr(F, name)) for name in ACTIVATIONS),
-    *(call(name, lambda x, f=getattr(torch, name): f(x.abs() + 0.3 if "rt" in f.__name__ else x)) for name in FUNCTIONS),
+    *(call(f.__name__, f) for f in (*ACTIVATIONS, *FUNCTIONS)),
+    *(call(f.__name__, _positive(f)) for f in ROOTS),
     call("gelu/tanh", lambda x: F.gelu(x, approximate="tanh")),
     call("elu/alpha", lambda x: F.elu(x, 0.7)),
     call("softplus/beta", lambda x: F.softplus(x, 2.0, 1.0)),
@@ -43,7 +85,12 @@ ROWS: tuple[Row, ...] = (
     call("promotion", lambda x, y, m: (x + y, y * 2.5, m + 1, x > y, m * x, y / 2), ROW, WHOLE, MASK),
     call("promotion/scalar", lambda x, s: (x * s, x + s.long()), ROW, torch.tensor(1.5, dtype=torch.float64)),
     call("compare", lambda x, y: (x < y, x >= y, x == x, x != y, x > 0.5), ROW, ROW),
-    call("logic", lambda m, x: (m & (x > 0), m | ~m, torch.logical_xor(m, x > 0), torch.logical_not(x)), MASK, ROW),
+    call(
+        "logic",
+        lambda m, x: (m & (x > 0), m | ~m, torch.logical_xor(m, x > 0), torch.logical_not(x)),
+        MASK,
+        ROW,
+    ),
     call("bits", lambda x, y: (x & y, x | y, x ^ y, ~x, x << 2, x >> 1), WHOLE, OTHER, cannot=NO_BITS),
     call("where", lambda m, x: (torch.where(m, x, 0.0), x.masked_fill(m, -1.0)), MASK, ROW),
     call("atan2", torch.atan2, ROW, ROW),
@@ -62,10 +109,17 @@ ROWS: tuple[Row, ...] = (
     call("sum/integers", lambda x: (x.sum(), x.sum(1), x.prod(), x.float().mean()), WHOLE),
     call("mean", lambda x: (x.mean(), x.mean((2, 3))), open=True),
     call("var", lambda x: (x.var(1), x.std((2, 3), correction=0), torch.var_mean(x, 2, keepdim=True)[1])),
-    call("extreme", lambda x: (x.amax(1), x.max(), x.min(2).values, x.max(1).indices, x.argmin(3), x.argmax())),
-    call("norm", lambda x: (x.norm(), torch.linalg.vector_norm(x, 1, 2), x.norm(p=3, dim=1), x.norm(float("inf")))),
+    call(
+        "extreme", lambda x: (x.amax(1), x.max(), x.min(2).values, x.max(1).indices, x.argmin(3), x.argmax())
+    ),
+    call(
+        "norm",
+        lambda x: (x.norm(), torch.linalg.vector_norm(x, 1, 2), x.norm(p=3, dim=1), x.norm(float("inf"))),
+    ),
     call("logsumexp", lambda x: torch.logsumexp(x, (1, 2))),
     call("any", lambda m: (m.any(), m.all(1), torch.count_nonzero(m)), MASK),
-    call("cumsum", lambda x: (x.cumsum(1), x.cumprod(2), torch.cummax(x, 3).values, torch.logcumsumexp(x, 1))),
+    call(
+        "cumsum", lambda x: (x.cumsum(1), x.cumprod(2), torch.cummax(x, 3).values, torch.logcumsumexp(x, 1))
+    ),
     call("normalize", lambda x: F.normalize(x, dim=1)),
 )

@@ -25,9 +25,16 @@ ROWS: tuple[Row, ...] = (
     call("slice/open", lambda x: (x[:, 1:], x[:, :, -2:], x[..., ::2]), open=True),
     call("narrow", lambda x: torch.narrow(x, 2, 1, 4)),
     call("flip", lambda x: (x.flip(1, 3), x.roll(2, 2), x.roll((1, -2), (1, 3)), torch.rot90(x, 1, (2, 3)))),
-    call("repeat", lambda x: (x.repeat(1, 2, 1, 3), x.repeat(2, 1, 1, 1, 1), x.repeat_interleave(2, 1)), open=True),
+    call(
+        "repeat",
+        lambda x: (x.repeat(1, 2, 1, 3), x.repeat(2, 1, 1, 1, 1), x.repeat_interleave(2, 1)),
+        open=True,
+    ),
     call("pad", lambda x: (F.pad(x, (1, 2, -1, 1), value=3.0), F.pad(x, (2, 1, 1, 0), mode="replicate"))),
-    call("pad/reflect", lambda x: (F.pad(x, (2, 1, 1, 2), mode="reflect"), F.pad(x, (1, 1, 1, 1), mode="circular"))),
+    call(
+        "pad/reflect",
+        lambda x: (F.pad(x, (2, 1, 1, 2), mode="reflect"), F.pad(x, (1, 1, 1, 1), mode="circular")),
+    ),
     call("unfold", lambda x: x.unfold(2, 3, 2)),
     call("diagonal", lambda x: (x.diagonal(1, 2, 3), torch.diag_embed(x[:, :, 0]))),
     call("meshgrid", lambda x, y: torch.meshgrid(x, y, indexing="xy"), (3,), (4,)),
@@ -36,7 +43,9 @@ ROWS: tuple[Row, ...] = (
     call("nonzero", lambda m: m.nonzero(), MASK),
     call("index_select", lambda x, i: torch.index_select(x, 1, i), (2, 3), LINE),
     call("gather", lambda x, i: (torch.gather(x, 1, i), torch.take_along_dim(x, i, 1)), (2, 3), PLACES),
-    call("scatter", lambda x, i: (x.scatter(1, i[:, :1], 5.0), x.scatter_add(0, i[:1] % 2, x)), (2, 3), PLACES),
+    call(
+        "scatter", lambda x, i: (x.scatter(1, i[:, :1], 5.0), x.scatter_add(0, i[:1] % 2, x)), (2, 3), PLACES
+    ),
     call("index_put", lambda x, i: torch.index_put(x, (i,), x[:1], accumulate=True), (3, 4), LINE),
     call("index_add", lambda x, i: x.index_add(0, i, x), (3, 4), LINE),
     call(
@@ -53,7 +62,26 @@ ROWS: tuple[Row, ...] = (
     call("bucketize", lambda x, e: torch.bucketize(x, e), (2, 3), torch.tensor([-1.0, 0.0, 1.0])),
     call("arange", lambda x: x[:, 0, 0] + torch.arange(6) * torch.arange(0.5, 3.5, 0.5)),
     call("arange/open", lambda x: (torch.arange(x.shape[0]), x.mean() * x.shape[0]), open=True),
-    call("full", lambda x: (torch.zeros(2, 3), torch.full_like(x, 7), x.new_ones(3), torch.eye(3), torch.linspace(0, 1, 5))),
-    call("full/open", lambda x: (x.new_zeros(x.shape[0], 4), torch.ones_like(x, dtype=torch.int32)), open=True),
-    call("to", lambda x: (x.to(torch.int32), x.half().float(), x.double(), x.type_as(torch.ones(1, dtype=torch.int64)))),
+    call(
+        "full",
+        lambda x: (
+            torch.zeros(2, 3),
+            torch.full_like(x, 7),
+            x.new_ones(3),
+            torch.eye(3),
+            torch.linspace(0, 1, 5),
+        ),
+    ),
+    call(
+        "full/open", lambda x: (x.new_zeros(x.shape[0], 4), torch.ones_like(x, dtype=torch.int32)), open=True
+    ),
+    call(
+        "to",
+        lambda x: (
+            x.to(torch.int32),
+            x.half().float(),
+            x.double(),
+            x.type_as(torch.ones(1, dtype=torch.int64)),
+        ),
+    ),
 )

@@ -16,10 +16,8 @@ def _relu(x: torch.Tensor) -> Any:
 
 def _slices(x: torch.Tensor) -> Any:
     y = torch.zeros(4, 5)
-    count = 0
-    for rows in (slice(0, 2), slice(2, 3), slice(3, None)):
+    for count, rows in enumerate((slice(0, 2), slice(2, 3), slice(3, None))):
         y[rows, 1:3] = count
-        count += 1
     y[:, 4] = x[:, 0]
     y[::2, 0] += 3
     return y

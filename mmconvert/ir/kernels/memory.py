@@ -38,8 +38,12 @@ class Pool:
         self._bytes = 0
 
     def give(self, array: Array) -> None:
-        """Takes over an array that owns its memory and that nobody else refers to."""
-        if array.nbytes > self._limit:
+        """Takes over an array that owns its memory and that nobody else refers to.
+
+        One whose elements lie in another order is left alone: whoever reshapes memory to write into it would
+        write into a copy.
+        """
+        if array.nbytes > self._limit or not array.flags.c_contiguous:
             return
         self._free.append(array)
         self._bytes += array.nbytes

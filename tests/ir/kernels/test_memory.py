@@ -75,3 +75,9 @@ def test_blocks_within_blocks_stay_in_their_thread() -> None:
     workers.each(outer, range(4))
     assert all(threads)
     assert not workers.inside()
+
+
+def test_a_pool_leaves_memory_in_another_order_alone() -> None:
+    pool, array = Pool(), np.empty((3, 4), np.float32, order="F")
+    pool.give(array)
+    assert pool.take((3, 4), np.dtype(np.float32)) is not array

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
-from mmconvert.parsers.keras import archive, load, sniff
+from mmconvert.parsers import zipped
+from mmconvert.parsers.keras import load, sniff
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -131,7 +132,7 @@ def test_what_is_no_archive_of_keras(small: Path, tmp_path: Path) -> None:
 
 
 def test_bombs_are_refused_unread(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "FREE_SIZE", 1 << 16)
+    monkeypatch.setattr(zipped, "FREE_SIZE", 1 << 16)
     path = tmp_path / "a.keras"
     with zipfile.ZipFile(small) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         new.writestr("config.json", old.read("config.json"))
@@ -139,7 +140,7 @@ def test_bombs_are_refused_unread(small: Path, tmp_path: Path, monkeypatch: pyte
         new.writestr("model.weights.h5", b"\0" * (1 << 20))
     with pytest.raises(InvalidModelError, match="would expand from"):
         load(path)
-    monkeypatch.setattr(archive, "MAX_TEXT", 10)
+    monkeypatch.setattr(zipped, "MAX_TEXT", 10)
     with pytest.raises(InvalidModelError, match=r"config\.json is said to have"):
         load(small)
 

@@ -14,7 +14,7 @@ import numpy as np
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.parsers.tflite import schema
-from mmconvert.parsers.tflite.flat import Table
+from mmconvert.flatview import Table
 from mmconvert.tensors import Array, Tensor
 
 LIMIT = 1 << 31

@@ -148,8 +148,8 @@ Squeeze:90:SqueezeParam StridedSlice:91:StridedSliceParam TanH:95 Tile:98 TopKV2
 UnaryOp:101:UnaryOp Unpack:102:Axis Where:103 RNNSequenceGRU:105:RNNParam BatchMatMul:106:BatchMatMulParam
 Unsqueeze:107:SqueezeParam DepthToSpace:109:DepthSpaceParam SpaceToDepth:110:DepthSpaceParam
 ReverseSequence:111:ReverseSequenceParam Pooling3D:112:Pool3D Convolution3D:113:Convolution3D GatherND:115
-ScatterNd:118 OneHot:119:OneHotParam BroadcastTo:120 ConvertTensor:129:TensorConvertInfo ArgMin:130:ArgMax
-Reverse:142 ROIAlign:143:RoiParameters CumSum:148:CumSum ScatterElements:151:Axis GatherElements:152
+ScatterNd:118:BinaryOp OneHot:119:OneHotParam BroadcastTo:120 ConvertTensor:129:TensorConvertInfo ArgMin:130:ArgMax
+Reverse:142 ROIAlign:143:RoiParameters CumSum:148:CumSum ScatterElements:151:BinaryOp GatherElements:152
 Select:257 Identity:262 BatchNorm:267:BatchNorm ConvTranspose3D:268:Convolution3D GroupNorm:304:GroupNorm
 While:600:WhileParam If:601:IfParam LayerNorm:603:LayerNorm GridSample:604:GridSample
 """
@@ -183,8 +183,11 @@ NCHW, NHWC, NC4HW4 = range(3)
 
 
 def stored(dtype: DType) -> DType | None:
-    """The element type that stands for ``dtype`` in MNN, which computes in f32 and i32; None when none does."""
-    if dtype == dtypes.F32:
-        return dtype
+    """The element type that stands for ``dtype`` in MNN, which computes in f32 and i32; None when none does.
+
+    Floats of 16 bits are computed with more digits, and integers of 64 bits have to fit into 32.
+    """
+    if dtype in (dtypes.F32, dtypes.F16, dtypes.BF16):
+        return dtypes.F32
     narrow = dtypes.is_integer(dtype) and dtype not in (dtypes.BY_NAME["u32"], dtypes.BY_NAME["u64"])
     return dtypes.I32 if narrow or dtype == dtypes.BOOL else None

@@ -82,7 +82,7 @@ class Session:
 
     def _load(self, outputs: list[str]) -> Any:
         F = self._mnn.expr
-        with quiet():
+        with quiet(output=True):
             try:
                 module = self._mnn.nn.load_module_from_file(
                     str(self._model),
@@ -102,12 +102,12 @@ class Session:
         F = self._mnn.expr
         fed = []
         for name in self.inputs:
-            array = np.ascontiguousarray(inputs[name], self._stored[name])
+            array = np.ascontiguousarray(inputs[name], self._stored[name]).reshape(inputs[name].shape)
             variable = F.placeholder(list(array.shape), F.NCHW, F.float if array.dtype == np.float32 else F.int)
             if array.size:
                 variable.write(array)
             fed.append(variable)
-        with quiet():
+        with quiet(output=True):
             found = module.forward(fed)
             if len(found) != len(names):
                 raise InvalidModelError("MNN failed: an operator refused its operands", where=str(self._model))
@@ -145,7 +145,7 @@ class Session:
 
 def _library() -> Any:
     try:
-        with quiet():
+        with quiet(output=True):
             import MNN
             import MNN.expr
             import MNN.nn

@@ -38,7 +38,9 @@ def plain(node: Node[Op], out: Writer) -> None:
 
 @rule(Gelu)
 def gelu(node: Node[Gelu], out: Writer) -> None:
-    out.unary("GELU" if node.op.approximate else "GELU_STANDARD", node.operand(0), node.output)
+    if node.op.approximate:
+        raise UnsupportedError("MNN's GELU by tanh is too rough")
+    out.unary("GELU_STANDARD", node.operand(0), node.output)
 
 
 @rule(Relu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmconvert.emitters.mnn.rules import RULES
 from mmconvert.emitters.mnn.writer import Writer
 from mmconvert.errors import UnsupportedError
-from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 
 
@@ -13,7 +13,7 @@ class Rehearsal(Writer):
     """Goes through everything that writing does, for operands that nobody has made."""
 
     def __init__(self) -> None:
-        super().__init__(subgraph=_no_subgraph)
+        super().__init__()
         self.extents.assume_known = True
 
     def index(self, value: Value, *, packed: bool = False) -> int:
@@ -21,10 +21,6 @@ class Rehearsal(Writer):
         if value.constant is None and (value, packed) not in self._indices:
             return self._add(value, packed=packed)
         return super().index(value, packed=packed)
-
-
-def _no_subgraph(graph: Graph) -> str:
-    return ""
 
 
 def obstacle(node: Node[Op]) -> str | None:

@@ -10,7 +10,8 @@ import numpy as np
 from mmconvert.emitters.flat import Blob, Table
 from mmconvert.emitters.mnn.fusion import Tail
 from mmconvert.emitters.mnn.layouts import channels_first
-from mmconvert.emitters.mnn.schema import table
+from mmconvert.emitters.mnn.schema import loading, table
+from mmconvert.emitters.mnn.shape import take
 from mmconvert.emitters.mnn.windows import CAFFE, SAME, heighten, higher, settle, spell
 from mmconvert.emitters.mnn.writer import Writer, known
 from mmconvert.errors import UnsupportedError
@@ -31,7 +32,9 @@ def conv(node: Node[Conv | ConvTranspose], out: Writer) -> None:
     op, x, weight = node.op, node.operand(0), node.operand(1)
     tail = out.tail(node)
     bias = node.optional(2) or tail.bias
-    if x.type.rank == 3:
+    if op.groups > 1 and (x.type.rank == 5 or (isinstance(op, ConvTranspose) and not _is_depthwise(op, x, tail))):
+        _one_by_one(node, bias, tail, out)
+    elif x.type.rank == 3:
         _conv_1d(op, x, weight, bias, tail, out)
     elif x.type.rank == 4:
         _conv_2d(op, x, weight, bias, tail, out)
@@ -39,6 +42,38 @@ def conv(node: Node[Conv | ConvTranspose], out: Writer) -> None:
         _conv_3d(op, x, weight, bias, tail, out)
     else:
         raise UnsupportedError(f"MNN convolves over 1 to 3 axes, not {x.type.rank - 2}")
+
+
+def _is_depthwise(op: Conv | ConvTranspose, x: Value, tail: Tail) -> bool:
+    return op.groups > 1 and op.groups == x.type.shape[1] == tail.output.type.shape[1]
+
+
+def _one_by_one(node: Node[Conv | ConvTranspose], bias: Value | None, tail: Tail, out: Writer) -> None:
+    """Writes each group apart."""
+    op, x, weight, y = node.op, node.operand(0), node.operand(1), tail.output
+    if weight.constant is None or (bias is not None and bias.constant is None):
+        raise UnsupportedError("MNN has groups of constant weights")
+    channels = known((x.type.shape[1], y.type.shape[1]), "the number of channels")
+    seen, made = (c // op.groups for c in channels)
+    rows = weight.constant.shape[0] // op.groups
+    parts = []
+    for g in range(op.groups):
+        part = Value(x.type.with_shape((x.type.shape[0], seen, *x.type.shape[2:])), f"{out.scope}/group")
+        take(out, x, (1,), (g * seen,), (seen,), (1,), part)
+        kernel = out.tensor(_rows(weight.constant, g * rows, rows), weight.name)
+        own = None
+        if bias is not None and bias.constant is not None:
+            own = out.tensor(_rows(bias.constant.reshape((channels[1],)), g * made, made), bias.name)
+        result = Value(y.type.with_shape((y.type.shape[0], made, *y.type.shape[2:])), f"{out.scope}/group")
+        single: Node[Any] = Node(replace(op, groups=1), (part, kernel, own), (result,), node.name, node.origin)
+        out.plan.tails[single] = replace(tail, output=result, bias=None)
+        conv(single, out)
+        parts.append(result)
+    out("Concat", parts, y, packed=out.is_packed(*parts), axis=1)
+
+
+def _rows(tensor: Tensor, start: int, count: int) -> Tensor:
+    return tensor.map(lambda a: a[start : start + count], shape=(count, *tensor.shape[1:]))
 
 
 def _conv_1d(
@@ -63,7 +98,7 @@ def _conv_2d(
     kernel = known(weight.type.shape[2:], "the kernel")
     transposed = isinstance(op, ConvTranspose)
     channels = known((x.type.shape[1], tail.output.type.shape[1]), "the number of channels")
-    depthwise = op.groups > 1 and op.groups == channels[0] == channels[1]
+    depthwise = _is_depthwise(op, x, tail)
     common = {
         "kernelX": kernel[1],
         "kernelY": kernel[0],
@@ -100,7 +135,7 @@ def constants(
 
 def floats(tensor: Tensor) -> Blob:
     """A weight as a vector that is loaded while it is written."""
-    return Blob(tensor.nbytes, tensor.numpy, 4)
+    return Blob(4 * tensor.size, loading(tensor), 4)
 
 
 def _padding(op: Conv, x: Value, y: Value, kernel: tuple[int, ...]) -> Pads | None:
@@ -121,8 +156,6 @@ def _cropping(op: ConvTranspose, x: Value, kernel: tuple[int, ...]) -> dict[str,
 def _conv_3d(
     op: Conv | ConvTranspose, x: Value, weight: Value, bias: Value | None, tail: Tail, out: Writer
 ) -> None:
-    if op.groups != 1:
-        raise UnsupportedError("MNN has no groups in convolutions over three axes")
     if weight.constant is None or (bias is not None and bias.constant is None):
         raise UnsupportedError("MNN convolves over three axes with constant weights")
     kernel = known(weight.type.shape[2:], "the kernel")

@@ -22,6 +22,7 @@ from mmconvert.ir.ops import (
     Atan,
     Atan2,
     Atanh,
+    BitShift,
     BitwiseAnd,
     BitwiseNot,
     BitwiseOr,
@@ -90,7 +91,6 @@ _UNARY: dict[type[Op], str] = {
     Log: "LOG",
     Log1p: "LOG1P",
     Reciprocal: "RECIPROCAL",
-    Round: "ROUND",
     Rsqrt: "RSQRT",
     Sin: "SIN",
     Sinh: "SINH",
@@ -106,11 +106,10 @@ _BINARY: dict[type[Op], str] = {
     BitwiseAnd: "BITWISE_AND",
     BitwiseOr: "BITWISE_OR",
     BitwiseXor: "BITWISE_XOR",
+    Div: "REALDIV",
     FloorDiv: "FLOORDIV",
-    Fmod: "MOD",
     Max: "MAXIMUM",
     Min: "MINIMUM",
-    Mod: "FLOORMOD",
     Mul: "MUL",
     Pow: "POW",
     SquaredDifference: "SQUARED_DIFFERENCE",
@@ -146,10 +145,37 @@ def binary(node: Node[Op], out: Writer) -> None:
     out.binary(_BINARY[type(node.op)], node.operand(0), node.operand(1), node.output)
 
 
-@rule(Div)
-def div(node: Node[Div], out: Writer) -> None:
-    name = "REALDIV" if dtypes.is_float(node.output.type.dtype) else "DIV"
+@rule(Mod, Fmod)
+def mod(node: Node[Mod | Fmod], out: Writer) -> None:
+    """Of integers the two remainders go by each other's names."""
+    swapped = not dtypes.is_float(node.output.type.dtype)
+    name = "FLOORMOD" if isinstance(node.op, Mod) is not swapped else "MOD"
     out.binary(name, node.operand(0), node.operand(1), node.output)
+
+
+@rule(BitShift)
+def shift(node: Node[BitShift], out: Writer) -> None:
+    dtype = node.output.type.dtype
+    if dtype not in (dtypes.I32, dtypes.I64) and (node.op.left or dtype.itemsize >= 4):
+        raise UnsupportedError(f"MNN shifts i32, not {dtypes.name(dtype)}")
+    name = "LEFT_SHIFT" if node.op.left else "RIGHT_SHIFT"
+    out.binary(name, node.operand(0), node.operand(1), node.output)
+
+
+_HALVES = 1.5 * 2**23
+"""Where floats are one apart: adding and taking it away again rounds, halves to even."""
+
+
+@rule(Round)
+def round_(node: Node[Round], out: Writer) -> None:
+    """MNN's own takes halves away from zero."""
+    x, type = node.operand(0), node.operand(0).type
+    far = out.constant(_HALVES, type.dtype)
+    near = out.binary("SUB", out.binary("ADD", x, far, Value(type)), far, Value(type))
+    size = out.unary("ABS", x)
+    has_fraction = Value(type.with_dtype(dtypes.BOOL))
+    out.binary("GREATER", out.constant(2.0**22, type.dtype), size, has_fraction)
+    out("Select", (has_fraction, near, x), node.output)
 
 
 @rule(*_COMPARISONS)

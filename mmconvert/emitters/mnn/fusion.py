@@ -54,7 +54,7 @@ def plan(graph: Graph) -> Plan:
 
 def is_product(node: Node[Op]) -> bool:
     """True for what is written as a convolution: its weights are constant and its elements f32."""
-    if not is_op(node, Conv, ConvTranspose, MatMul, Gemm) or node.outputs[0].type.dtype != dtypes.F32:
+    if not is_op(node, Conv, ConvTranspose, MatMul, Gemm) or not dtypes.is_float(node.outputs[0].type.dtype):
         return False
     weight = node.operand(1)
     if weight.constant is None:

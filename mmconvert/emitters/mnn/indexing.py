@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmconvert import dtypes
-from mmconvert.emitters.mnn.writer import Writer
+import numpy as np
+
+from mmconvert import dtypes, mnnlib
+from mmconvert.emitters.mnn.writer import Writer, known
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import Gather, GatherElements, GatherND, OneHot, ScatterElements, ScatterND
+from mmconvert.ir.ops import Gather, GatherElements, GatherND, NonZero, ReverseSequence, ScatterElements, ScatterND
 from mmconvert.ir.types import Extent
 from mmconvert.rules import Rules
 
@@ -30,7 +32,7 @@ def from_front(indices: Value, extents: Sequence[Extent], out: Writer) -> Value:
             return indices
     bound = out.extents.scalar(extents[0]) if len(extents) == 1 else out.extents.vector(extents)
     like = indices.type.with_dtype(dtypes.I32)
-    return out.binary("FLOORMOD", indices, bound, Value(like, f"{out.scope}/positions"))
+    return out.binary("MOD", indices, bound, Value(like, f"{out.scope}/positions"))
 
 
 @rule(Gather)
@@ -49,23 +51,48 @@ def gather_elements(node: Node[GatherElements], out: Writer) -> None:
 
 @rule(GatherND)
 def gather_nd(node: Node[GatherND], out: Writer) -> None:
-    op, x, indices = node.op, node.operand(0), node.operand(1)
-    if op.batch_dims:
-        raise UnsupportedError("MNN's GatherND has no batches")
-    (depth,) = indices.type.shape[-1:]
-    if not isinstance(depth, int):
-        raise UnsupportedError("MNN needs to know how many axes are indexed")
-    out("GatherND", (x, from_front(indices, x.type.shape[:depth], out)), node.output)
+    x, indices, batch = node.operand(0), node.operand(1), node.op.batch_dims
+    (depth,) = known(indices.type.shape[-1:], "how many axes are indexed")
+    places = from_front(indices, x.type.shape[batch : batch + depth], out)
+    if batch:
+        shape = known(indices.type.shape, "the shape of the indices of a batch")
+        grid = np.stack(np.indices(shape[:batch], np.int32), -1)
+        grid = grid.reshape(*shape[:batch], *(1,) * (len(shape) - batch - 1), batch)
+        own = out.constant(np.broadcast_to(grid, (*shape[:-1], batch)))
+        type = places.type.with_shape((*shape[:-1], batch + depth))
+        places = out.make("Concat", (own, places), type, axis=len(shape) - 1)
+    out("GatherND", (x, places), node.output)
 
 
-@rule(OneHot)
-def one_hot(node: Node[OneHot], out: Writer) -> None:
-    indices, off, on = (node.operand(i) for i in range(3))
-    operands = (indices, out.extents.scalar(node.op.depth), on, off)
-    out("OneHot", operands, node.output, axis=node.op.axis)
+@rule(NonZero)
+def non_zero(node: Node[NonZero], out: Writer) -> None:
+    x, y = node.operand(0), node.output
+    if x.type.dtype != dtypes.BOOL and not dtypes.is_float(x.type.dtype):
+        raise UnsupportedError("MNN's Where takes floats and booleans")
+    rows = out.make("Where", (x,), y.type.with_shape((y.type.shape[1], y.type.shape[0])))
+    out.transpose(rows, (1, 0), y)
 
 
-_REDUCTIONS = {"none": -1, "add": 0, "mul": 2, "min": 7, "max": 8}
+@rule(ReverseSequence)
+def reverse_sequence(node: Node[ReverseSequence], out: Writer) -> None:
+    op = node.op
+    out(
+        "ReverseSequence",
+        (node.operand(0), node.operand(1)),
+        node.output,
+        batchDim=op.batch_axis,
+        seqDim=op.time_axis,
+    )
+
+
+_REDUCTIONS = {"none": -1, "add": mnnlib.BINARY["ADD"], "mul": mnnlib.BINARY["MUL"]}
+
+
+def _reduction(node: Node[ScatterElements | ScatterND]) -> int:
+    name = node.op.reduction
+    if name not in _REDUCTIONS:
+        raise UnsupportedError(f"MNN scatters without the reduction {name}")
+    return _REDUCTIONS[name]
 
 
 @rule(ScatterElements)
@@ -73,18 +100,12 @@ def scatter_elements(node: Node[ScatterElements], out: Writer) -> None:
     op, x, updates = node.op, node.operand(0), node.operand(2)
     indices = from_front(node.operand(1), (x.type.shape[op.axis],), out)
     operands = (x, indices, updates, out.constant(op.axis, dtypes.I32))
-    if op.reduction != "none":
-        raise UnsupportedError(f"MNN scatters without the reduction {op.reduction}")
-    out("ScatterElements", operands, node.output)
+    out("ScatterElements", operands, node.output, opType=_reduction(node))
 
 
 @rule(ScatterND)
 def scatter_nd(node: Node[ScatterND], out: Writer) -> None:
     op, x, indices, updates = node.op, node.operand(0), node.operand(1), node.operand(2)
-    if op.reduction != "none":
-        raise UnsupportedError(f"MNN scatters without the reduction {op.reduction}")
-    (depth,) = indices.type.shape[-1:]
-    if not isinstance(depth, int):
-        raise UnsupportedError("MNN needs to know how many axes are indexed")
+    (depth,) = known(indices.type.shape[-1:], "how many axes are indexed")
     places = from_front(indices, x.type.shape[:depth], out)
-    out("ScatterNd", (places, updates, out.extents.vector(x.type.shape), x), node.output)
+    out("ScatterNd", (places, updates, out.extents.vector(x.type.shape), x), node.output, opType=_reduction(node))

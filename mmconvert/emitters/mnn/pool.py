@@ -55,6 +55,8 @@ def _pool_2d(op: MaxPool | AveragePool, x: Value, y: Value, out: Writer) -> None
         raise UnsupportedError("MNN counts the padding of a pool only where extents are known")
     if include and not isinstance(op.padding, Same) and pads != op.padding.pads:
         raise UnsupportedError("MNN counts what lies beyond the padding of a pool")
+    if include and pads is not None and any(after > before for before, after in pads):
+        raise UnsupportedError("MNN counts as much padding after as before")
     (top, bottom), (left, right) = pads or ((0, 0), (0, 0))
     out(
         "Pooling",

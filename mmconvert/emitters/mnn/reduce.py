@@ -61,10 +61,26 @@ def arg(node: Node[ArgMax | ArgMin], out: Writer) -> None:
     if op.select_last:
         raise UnsupportedError("MNN finds the first of equal elements")
     shape = tuple(e for a, e in enumerate(x.type.shape) if a != op.axis)
+    if not dtypes.is_float(x.type.dtype):
+        x = _best(node, out)
     flat = Value(y.type.with_shape(shape), f"{out.scope}/flat") if op.keepdims else y
-    out(type(op).__name__, (x,), flat, axis=op.axis, topK=1)
+    kind = "ArgMax" if x is not node.operand(0) else type(op).__name__
+    out(kind, (x,), flat, axis=op.axis, topK=1)
     if op.keepdims:
         out.reshape_into(flat, y)
+
+
+def _best(node: Node[ArgMax | ArgMin], out: Writer) -> Value:
+    """1 where an element is the largest (or the smallest) of its row: the kernel takes integers for floats."""
+    x, axis = node.operand(0), node.op.axis
+    shape = tuple(1 if a == axis else e for a, e in enumerate(x.type.shape))
+    name = "MAXIMUM" if isinstance(node.op, ArgMax) else "MINIMUM"
+    kind = {"operation": mnnlib.REDUCTIONS[name], "dim": [axis], "keepDims": True, "dType": mnnlib.INT32}
+    extreme = out.make("Reduction", (x,), x.type.with_shape(shape), **kind)
+    equal = out.binary("EQUAL", x, extreme, Value(x.type.with_dtype(dtypes.BOOL), f"{out.scope}/equal"))
+    return out.make(
+        "Cast", (equal,), x.type.with_dtype(dtypes.F32), srcT=mnnlib.INT32, dstT=mnnlib.FLOAT
+    )
 
 
 @rule(CumSum)

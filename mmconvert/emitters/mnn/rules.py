@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mmconvert.emitters.mnn import (
     activation,
+    control,
     conv,
     elementwise,
     indexing,
     matmul,
     norm,
     pool,
+    recurrent,
     reduce,
     shape,
 )
@@ -17,12 +19,14 @@ from mmconvert.rules import Rules
 
 RULES = Rules.merge(
     activation.rule,
+    control.rule,
     conv.rule,
     elementwise.rule,
     indexing.rule,
     matmul.rule,
     norm.rule,
     pool.rule,
+    recurrent.rule,
     reduce.rule,
     shape.rule,
 )

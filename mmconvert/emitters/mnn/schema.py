@@ -84,7 +84,9 @@ def loading(tensor: Tensor) -> Callable[[], Array]:
 
     The function raises UnsupportedError when an integer does not fit into 32 bits.
     """
-    return tensor.numpy if tensor.dtype == dtypes.F32 else lambda: narrow(tensor.numpy())
+    if mnnlib.stored(tensor.dtype) == dtypes.F32:
+        return tensor.cast(dtypes.F32).numpy
+    return lambda: narrow(tensor.numpy())
 
 
 def narrow(array: Array) -> Array:

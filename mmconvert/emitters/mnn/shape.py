@@ -8,7 +8,7 @@ import numpy as np
 
 from mmconvert import dtypes, mnnlib
 from mmconvert.emitters.mnn.schema import data_type
-from mmconvert.emitters.mnn.writer import Writer
+from mmconvert.emitters.mnn.writer import Writer, known
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
@@ -85,18 +85,40 @@ def take(
     result: Value,
 ) -> None:
     """Writes ``result`` as ``sizes`` elements of ``x`` along some axes, from ``starts`` on, ``steps`` apart."""
+    if any(step < 0 for step in steps):
+        _take_backwards(out, x, axes, starts, sizes, steps, result)
+        return
     begin: list[Extent] = [0] * x.type.rank
     end: list[Extent] = [0] * x.type.rank
     stride = [1] * x.type.rank
     whole = (1 << x.type.rank) - 1
     for axis, start, size, step in zip(axes, starts, sizes, steps, strict=True):
         begin[axis], stride[axis] = start, step
-        end[axis] = start + (size - 1) * step + (1 if step > 0 else -1)
-        if end[axis] != (x.type.shape[axis] if step > 0 else -1):
+        end[axis] = start + (size - 1) * step + 1
+        if end[axis] != x.type.shape[axis]:
             whole &= ~(1 << axis)
     operands = (x, out.extents.vector(begin), out.extents.vector(end), out.integers(stride))
     kind = {"Index": mnnlib.INT32, "T": data_type(x.type.dtype)}
     out("StridedSlice", operands, result, endMask=whole, **kind)
+
+
+def _take_backwards(
+    out: Writer,
+    x: Value,
+    axes: Sequence[int],
+    starts: Sequence[Extent],
+    sizes: Sequence[Extent],
+    steps: Sequence[int],
+    result: Value,
+) -> None:
+    """By positions, axis after axis: StridedSlice of MNN 3.6.1 reads beyond tensors of four axes."""
+    for i, (axis, start, size, step) in enumerate(zip(axes, starts, sizes, steps, strict=True)):
+        first, count = known((start, size), "the positions that are taken backwards")
+        positions = out.integers([first + k * step for k in range(count)])
+        shape = (*x.type.shape[:axis], count, *x.type.shape[axis + 1 :])
+        taken = result if i == len(axes) - 1 else Value(x.type.with_shape(shape), f"{out.scope}/taken")
+        out("GatherV2", (x, positions, out.constant(axis, dtypes.I32)), taken)
+        x = taken
 
 
 @rule(Tile)

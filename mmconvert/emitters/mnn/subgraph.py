@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from mmconvert.emitters.flat import Table
 from mmconvert.emitters.mnn import fusion
 from mmconvert.emitters.mnn.rules import RULES
 from mmconvert.emitters.mnn.schema import table
-from mmconvert.emitters.mnn.writer import Writer
+from mmconvert.emitters.mnn.writer import WritePart, Writer
 from mmconvert.errors import Problem, UnsupportedError
 from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
@@ -25,26 +25,48 @@ class GraphWriter:
     problems: list[Problem] = field(default_factory=list)
 
     def write(self, graph: Graph) -> str:
-        """Writes ``graph`` as a sub-graph, and returns its name.
-
-        Its inputs are called by their numbers, ``i0``, and its outputs ``o0``.
-        """
-        name = f"graph{len(self.subgraphs)}"
-        position = len(self.subgraphs)
-        self.subgraphs.append(table("SubGraphProto"))
+        """Writes ``graph`` as a sub-graph, and returns its name."""
+        name, position = self._reserve()
         inputs = [f"{name}/i{i}" for i in range(len(graph.inputs))]
         outputs = [f"{name}/o{i}" for i in range(len(graph.outputs))]
         out, results = self._write(graph, inputs, outputs)
+        self._finish(position, name, out, graph.inputs, results)
+        return name
+
+    def add(self, write: WritePart) -> str:
+        """Adds a sub-graph that ``write`` writes, and returns its name."""
+        name, position = self._reserve()
+        out = Writer(parts=self)
+        given, made = write(out)
+        self._finish(position, name, out, given, made)
+        return name
+
+    def _reserve(self) -> tuple[str, int]:
+        self.subgraphs.append(table("SubGraphProto"))
+        return f"graph{len(self.subgraphs)}", len(self.subgraphs) - 1
+
+    def _finish(
+        self, position: int, name: str, out: Writer, given: Sequence[Value], made: Sequence[Value]
+    ) -> None:
         if not self.problems:
+            ends = [[out.index(v) for v in values] for values in (given, made)]
             self.subgraphs[position] = table(
                 "SubGraphProto",
                 name=name,
-                inputs=[out.index(v) for v in graph.inputs],
-                outputs=[out.index(v) for v in results],
+                inputs=ends[0],
+                outputs=ends[1],
                 tensors=out.tensors,
                 nodes=out.operators,
             )
-        return name
+
+    def nodes(self, graph: Graph, out: Writer) -> None:
+        """Writes the nodes of ``graph`` to ``out``."""
+        plan = fusion.plan(graph)
+        out.plan.tails.update(plan.tails)
+        out.plan.absorbed.update(plan.absorbed)
+        for node in graph:
+            if node not in out.plan.absorbed:
+                self._node(node, out)
 
     def write_main(self, graph: Graph) -> Writer:
         """Writes ``graph`` with the names of its inputs and outputs."""
@@ -52,17 +74,15 @@ class GraphWriter:
         return out
 
     def _write(
-        self, graph: Graph, inputs: list[str], outputs: list[str]
+        self, graph: Graph, inputs: Sequence[str], outputs: Sequence[str]
     ) -> tuple[Writer, list[Value]]:
-        out = Writer(fusion.plan(graph), subgraph=self.write)
+        out = Writer(parts=self)
         results = _results(graph)
         out.name_ends(dict(zip((*graph.inputs, *results), (*inputs, *outputs), strict=True)))
         for value in graph.inputs:
             with self._collect(f"input {value.name!r}"):
                 out.input(value)
-        for node in graph:
-            if node not in out.plan.absorbed:
-                self._node(node, out)
+        self.nodes(graph, out)
         for name, source, result in zip(outputs, graph.outputs, results, strict=True):
             out.scope = name
             with self._collect(f"output {name!r}"):

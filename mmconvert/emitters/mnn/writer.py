@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,23 @@ from mmconvert.tensors import Tensor
 _SMALL = 4096
 
 
+WritePart = Callable[["Writer"], tuple[list[Value], list[Value]]]
+"""Writes a graph, and returns its inputs and outputs."""
+
+
+class Parts(Protocol):
+    """Writes the graphs inside of operators."""
+
+    def write(self, graph: Graph) -> str:
+        """Writes a sub-graph and returns its name."""
+
+    def add(self, write: WritePart) -> str:
+        """Adds a sub-graph that ``write`` writes, and returns its name."""
+
+    def nodes(self, graph: Graph, out: Writer) -> None:
+        """Writes the nodes of ``graph`` to ``out``."""
+
+
 class Writer:
     """What a rule writes to.
 
@@ -34,14 +51,14 @@ class Writer:
     asked for, so that operators that can work on either follow what is there.
     """
 
-    def __init__(self, plan: Plan | None = None, *, subgraph: Callable[[Graph], str]) -> None:
+    def __init__(self, plan: Plan | None = None, parts: Parts | None = None) -> None:
         """
         Args:
             plan: which nodes are written as part of others.
-            subgraph: writes another graph into the file, and returns its name.
+            parts: writes the graphs inside of operators; without it they are passed over.
         """
         self.plan = plan or Plan()
-        self.subgraph = subgraph
+        self._parts = parts
         self._ends: dict[Value, str] = {}
         self.extents = Extents(self)
         self.scope = ""
@@ -102,6 +119,26 @@ class Writer:
         """True when one of ``values`` is there in packed form only, and all others may be packed."""
         apart = [v for v in values if self.can_pack(v)]
         return len(apart) == len(values) and any((v, False) not in self._indices for v in apart)
+
+    # --- graphs inside of operators ------------------------------------------------------------------
+
+    def subgraph(self, graph: Graph) -> str:
+        """Writes another graph into the file, and returns its name."""
+        return self._parts.write(graph) if self._parts else ""
+
+    def part(self, write: WritePart) -> str:
+        """Has ``write`` write another graph into the file, and returns its name."""
+        return self._parts.add(write) if self._parts else ""
+
+    def inline(self, graph: Graph, operands: Sequence[Value]) -> Sequence[Value]:
+        """Writes the nodes of ``graph`` over ``operands`` at this place, and returns its outputs."""
+        for value, operand in zip(graph.inputs, operands, strict=True):
+            self._indices[value, False] = self.index(operand)
+        if self._parts:
+            scope, self.scope = self.scope, ""
+            self._parts.nodes(graph, self)
+            self.scope = scope
+        return graph.outputs
 
     # --- constants -----------------------------------------------------------------------------------
 
@@ -184,6 +221,11 @@ class Writer:
         """Keeps the names of inputs and outputs, each for the tensor that it belongs to."""
         self._ends = names
         self._names.update(dict.fromkeys(names.values(), 1))
+
+    def inputs(self, values: Sequence[Value]) -> None:
+        """Gives all inputs of a graph their tensors."""
+        for value in values:
+            self.input(value)
 
     def input(self, value: Value) -> None:
         """Gives a graph input its tensor."""

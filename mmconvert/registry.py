@@ -95,6 +95,14 @@ FORMATS = (
         aliases=("litert", "tensorflow-lite", "tensorflowlite"),
     ),
     Format(
+        "mnn",
+        "MNN",
+        (".mnn",),
+        emitter="mmconvert.emitters.mnn",
+        runtime="mmconvert.runtimes.mnn",
+        extra="mnn",
+    ),
+    Format(
         "mmir",
         "mmconvert's own IR",
         (".mmir",),

@@ -75,14 +75,17 @@ def non_zero(node: Node[NonZero], out: Writer) -> None:
 
 @rule(ReverseSequence)
 def reverse_sequence(node: Node[ReverseSequence], out: Writer) -> None:
-    op = node.op
-    out(
-        "ReverseSequence",
-        (node.operand(0), node.operand(1)),
-        node.output,
-        batchDim=op.batch_axis,
-        seqDim=op.time_axis,
-    )
+    """The kernel has time before the batch."""
+    op, x, y = node.op, node.operand(0), node.output
+    time, batch = sorted((op.time_axis, op.batch_axis))
+    perm = list(range(x.type.rank))
+    if time != op.time_axis:
+        perm[time], perm[batch] = batch, time
+    turned = out.transpose(x, tuple(perm))
+    result = y if turned is x else Value(turned.type, f"{out.scope}/turned")
+    out("ReverseSequence", (turned, node.operand(1)), result, batchDim=batch, seqDim=time)
+    if result is not y:
+        out.transpose(result, tuple(perm), y)
 
 
 _REDUCTIONS = {"none": -1, "add": mnnlib.BINARY["ADD"], "mul": mnnlib.BINARY["MUL"]}

@@ -134,6 +134,9 @@ def shape(node: Node[Shape], out: Writer) -> None:
 @rule(Fill)
 def fill(node: Node[Fill], out: Writer) -> None:
     op = node.op
+    if not op.shape:
+        out.copy(out.constant(np.asarray(op.value, op.dtype)), node.output)
+        return
     out("Fill", (out.extents.vector(op.shape), out.constant(np.asarray(op.value, op.dtype))), node.output)
 
 

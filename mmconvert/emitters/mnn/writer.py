@@ -202,7 +202,13 @@ class Writer:
         return self.reshape_into(value, Value(value.type.with_shape(shape), f"{self.scope}/reshape"))
 
     def reshape_into(self, value: Value, result: Value) -> Value:
-        """Writes ``result`` as ``value`` under its shape."""
+        """Writes ``result`` as ``value`` under its shape; of a constant as another one.
+
+        MNN 3.6.1 crashes where a constant is reshaped to a scalar.
+        """
+        if value.constant is not None and (fixed := _numbers(result.type.shape)) is not None:
+            self._constant(value.constant.reshape(fixed), result)
+            return result
         shape = result.type.shape
         if sum(not isinstance(e, int) for e in shape) <= 1:
             dims = [e if isinstance(e, int) else -1 for e in shape]
@@ -242,12 +248,14 @@ class Writer:
         found = self._indices.get((value, packed))
         if found is not None:
             return found
-        return self._constant(value) if value.constant is not None else self._convert(value, packed=packed)
+        if value.constant is not None:
+            return self._constant(value.constant, value)
+        return self._convert(value, packed=packed)
 
-    def _constant(self, value: Value) -> int:
-        assert value.constant is not None
+    def _constant(self, tensor: Tensor, value: Value) -> int:
+        """Writes the elements of ``tensor`` as ``value``."""
         index = self._add(value, packed=False)
-        table = blob(value.constant)
+        table = blob(tensor)
         self.operators.append(
             operator("Const", [], [index], self.tensors[index], mnnlib.NHWC, **table.values)
         )
@@ -276,6 +284,11 @@ class Writer:
         count = self._names.get(name, 0)
         self._names[name] = count + 1
         return self._unique(f"{name}_{count}") if count else name
+
+
+def _numbers(extents: Shape) -> tuple[int, ...] | None:
+    numbers = tuple(e for e in extents if isinstance(e, int))
+    return numbers if len(numbers) == len(extents) else None
 
 
 def known(extents: Iterable[Extent], what: str) -> tuple[int, ...]:

@@ -6,10 +6,12 @@ A union is two slots, a ``u8`` with the number of the table's type and the table
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
-from mmconvert import dtypes
+from mmconvert import dtypes, flatview
 from mmconvert.dtypes import DType
+from mmconvert.tensors import Array
 
 VERSION: Final = "3.6.1"
 """The release whose schema this is."""
@@ -191,3 +193,80 @@ def stored(dtype: DType) -> DType | None:
         return dtypes.F32
     narrow = dtypes.is_integer(dtype) and dtype not in (dtypes.BY_NAME["u32"], dtypes.BY_NAME["u64"])
     return dtypes.I32 if narrow or dtype == dtypes.BOOL else None
+
+
+@cache
+def _slots(table: str) -> dict[str, tuple[int, str, float]]:
+    """Number, type and default of each slot of a table."""
+    found = {}
+    for number, text in enumerate(TABLES[table].split()):
+        name, _, rest = text.partition(":")
+        kind, _, default = rest.partition("=")
+        found[name] = (number, kind, float(default or 0))
+    return found
+
+
+class Record:
+    """A table of a file, whose slots go by their names.
+
+    Every method raises InvalidModelError where the bytes are not what they should be.
+    """
+
+    __slots__ = ("_slots", "_table", "kind")
+
+    def __init__(self, table: flatview.Table, kind: str) -> None:
+        """
+        Args:
+            table: where it lies.
+            kind: its name in the schema.
+        """
+        self._table, self.kind, self._slots = table, kind, _slots(kind)
+
+    def has(self, name: str) -> bool:
+        """True when the slot is written."""
+        return self._table.has(self._slots[name][0])
+
+    def number(self, name: str) -> int:
+        """An integer or a boolean."""
+        number, kind, default = self._slots[name]
+        return int(self._table.number(number, kind, default))
+
+    def real(self, name: str) -> float:
+        """A float."""
+        number, kind, default = self._slots[name]
+        return float(self._table.number(number, kind, default))
+
+    def text(self, name: str) -> str:
+        """A string, empty when there is none."""
+        return self._table.text(self._slots[name][0])
+
+    def vector(self, name: str) -> Array:
+        """A vector of scalars, which stays in the file; empty when there is none."""
+        number, kind, _ = self._slots[name]
+        return self._table.vector(number, kind.strip("[]"))
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """A short vector of integers."""
+        return tuple(self.vector(name).tolist())
+
+    def record(self, name: str, kind: str) -> Record | None:
+        """A table of that kind, or None."""
+        table = self._table.table(self._slots[name][0])
+        return None if table is None else Record(table, kind)
+
+    def records(self, name: str, kind: str) -> list[Record]:
+        """A vector of tables of that kind."""
+        return [Record(table, kind) for table in self._table.tables(self._slots[name][0])]
+
+    def texts(self, name: str) -> list[str]:
+        """A vector of strings."""
+        return self._table.texts(self._slots[name][0])
+
+
+def root(data: memoryview) -> Record:
+    """The Net that a file is.
+
+    Raises:
+        InvalidModelError: it is none.
+    """
+    return Record(flatview.root(data), "Net")

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from mmconvert import dtypes
+from mmconvert import dtypes, mnnlib
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
 from mmconvert.runtimes.quiet import quiet
 from mmconvert.tensors import Array
 
 NAME = "MNN"
+
+_SMALL_TILES = (3, 0)
+"""The hint of how much memory Winograd's transforms may take, and none: large tiles lose digits."""
 
 
 def available() -> str | None:
@@ -77,19 +80,25 @@ class Session:
             UsageError: an input does not fit.
             InvalidModelError: an operator failed on these values.
         """
-        names = _tensors(self._mnn, self._model)
+        names = self._made()
         return self._forward(self._load(names), names, inputs)
 
+    def _made(self) -> list[str]:
+        """The names of what the operators of the main graph make, constants aside."""
+        net = mnnlib.root(memoryview(self._model.read_bytes()))
+        names = net.texts("tensorName")
+        still = {mnnlib.OPERATORS[kind][0] for kind in ("Input", "Const")}
+        made = [op.integers("outputIndexes") for op in net.records("oplists", "Op") if op.number("type") not in still]
+        return list(dict.fromkeys(names[i] for indices in made for i in indices if 0 <= i < len(names)))
+
     def _load(self, outputs: list[str]) -> Any:
-        F = self._mnn.expr
+        config = {"backend": "CPU", "precision": "high", "numThread": self._threads}
         with quiet(output=True):
             try:
+                runtime = self._mnn.nn.create_runtime_manager((config,))
+                runtime.set_hint(*_SMALL_TILES)
                 module = self._mnn.nn.load_module_from_file(
-                    str(self._model),
-                    [],
-                    outputs,
-                    precision_mode=F.PrecisionMode.High,
-                    thread_num=self._threads,
+                    str(self._model), [], outputs, runtime_manager=runtime
                 )
             except (RuntimeError, ValueError) as error:
                 raise InvalidModelError(f"MNN refuses this file: {error}", where=str(self._model)) from error

@@ -101,6 +101,13 @@ def selu(node: Node[Selu], out: Writer) -> None:
     out("Selu", (x,), node.output, packed=out.is_packed(x), scale=node.op.gamma, alpha=node.op.alpha)
 
 
+_LONG = 512
+"""The kernel adds up the exponentials of a row one by one, and loses a digit on the way."""
+
+
 @rule(Softmax)
 def softmax(node: Node[Softmax], out: Writer) -> None:
+    (extent,) = node.operand(0).type.shape[node.op.axis :][:1]
+    if isinstance(extent, int) and extent > _LONG:
+        raise UnsupportedError(f"MNN adds up rows of {extent} elements too roughly")
     out("Softmax", (node.operand(0),), node.output, axis=node.op.axis)

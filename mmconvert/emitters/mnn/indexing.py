@@ -11,7 +11,7 @@ from mmconvert.emitters.mnn.writer import Writer, known
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import Gather, GatherElements, GatherND, NonZero, ReverseSequence, ScatterElements, ScatterND
+from mmconvert.ir.ops import Gather, GatherElements, GatherND, ReverseSequence, ScatterElements, ScatterND
 from mmconvert.ir.types import Extent
 from mmconvert.rules import Rules
 
@@ -64,38 +64,19 @@ def gather_nd(node: Node[GatherND], out: Writer) -> None:
     out("GatherND", (x, places), node.output)
 
 
-@rule(NonZero)
-def non_zero(node: Node[NonZero], out: Writer) -> None:
-    x, y = node.operand(0), node.output
-    if x.type.dtype != dtypes.BOOL and not dtypes.is_float(x.type.dtype):
-        raise UnsupportedError("MNN's Where takes floats and booleans")
-    rows = out.make("Where", (x,), y.type.with_shape((y.type.shape[1], y.type.shape[0])))
-    out.transpose(rows, (1, 0), y)
-
-
 @rule(ReverseSequence)
 def reverse_sequence(node: Node[ReverseSequence], out: Writer) -> None:
-    """The kernel has time before the batch."""
+    """The kernel has time before the batch, and one axis more than those."""
     op, x, y = node.op, node.operand(0), node.output
+    wide = out.reshape(x, (*x.type.shape, 1)) if x.type.rank == 2 else x
     time, batch = sorted((op.time_axis, op.batch_axis))
-    perm = list(range(x.type.rank))
+    perm = list(range(wide.type.rank))
     if time != op.time_axis:
         perm[time], perm[batch] = batch, time
-    turned = out.transpose(x, tuple(perm))
-    result = y if turned is x else Value(turned.type, f"{out.scope}/turned")
-    out("ReverseSequence", (turned, node.operand(1)), result, batchDim=batch, seqDim=time)
-    if result is not y:
-        out.transpose(result, tuple(perm), y)
-
-
-_REDUCTIONS = {"none": -1, "add": mnnlib.BINARY["ADD"], "mul": mnnlib.BINARY["MUL"]}
-
-
-def _reduction(node: Node[ScatterElements | ScatterND]) -> int:
-    name = node.op.reduction
-    if name not in _REDUCTIONS:
-        raise UnsupportedError(f"MNN scatters without the reduction {name}")
-    return _REDUCTIONS[name]
+    turned = out.transpose(wide, tuple(perm))
+    axes = {"batchDim": batch, "seqDim": time}
+    back = out.transpose(out.make("ReverseSequence", (turned, node.operand(1)), turned.type, **axes), tuple(perm))
+    out.copy(back, y)
 
 
 @rule(ScatterElements)

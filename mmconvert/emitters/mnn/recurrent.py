@@ -33,8 +33,9 @@ def lstm(node: Node[LSTM], out: Writer) -> None:
     operands = [x, weight, recurrence, out.tensor(total)]
     states = [node.optional(5), node.optional(6)]
     if any(v is not None for v in states):
-        zeros = [np.zeros([int(e) for e in node.outputs[1].type.static_shape], np.float32)]
-        operands += [out.constant(zeros[0]) if v is None else v for v in states]
+        if None in states:
+            raise UnsupportedError("MNN's LSTM takes both states or none")
+        operands += [v for v in states if v is not None]
     out("LSTM", operands, node.outputs, outputCount=op.hidden_size)
 
 

@@ -12,6 +12,7 @@ from mmconvert.emitters.mnn import (
     norm,
     pool,
     recurrent,
+    resize,
     reduce,
     shape,
 )
@@ -27,6 +28,7 @@ RULES = Rules.merge(
     norm.rule,
     pool.rule,
     recurrent.rule,
+    resize.rule,
     reduce.rule,
     shape.rule,
 )

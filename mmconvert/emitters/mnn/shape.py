@@ -8,7 +8,7 @@ import numpy as np
 
 from mmconvert import dtypes, mnnlib
 from mmconvert.emitters.mnn.schema import data_type
-from mmconvert.emitters.mnn.writer import Writer, known
+from mmconvert.emitters.mnn.writer import Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
@@ -30,7 +30,7 @@ from mmconvert.ir.ops import (
     Transpose,
     Unsqueeze,
 )
-from mmconvert.ir.types import Extent, Layout
+from mmconvert.ir.types import Extent, Layout, TensorType
 from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("MNN")
@@ -113,12 +113,19 @@ def _take_backwards(
 ) -> None:
     """By positions, axis after axis: StridedSlice of MNN 3.6.1 reads beyond tensors of four axes."""
     for i, (axis, start, size, step) in enumerate(zip(axes, starts, sizes, steps, strict=True)):
-        first, count = known((start, size), "the positions that are taken backwards")
-        positions = out.integers([first + k * step for k in range(count)])
-        shape = (*x.type.shape[:axis], count, *x.type.shape[axis + 1 :])
+        positions = _positions(out, start, size, step)
+        shape = (*x.type.shape[:axis], size, *x.type.shape[axis + 1 :])
         taken = result if i == len(axes) - 1 else Value(x.type.with_shape(shape), f"{out.scope}/taken")
         out("GatherV2", (x, positions, out.constant(axis, dtypes.I32)), taken)
         x = taken
+
+
+def _positions(out: Writer, start: Extent, size: Extent, step: int) -> Value:
+    if isinstance(start, int) and isinstance(size, int):
+        return out.integers([start + k * step for k in range(size)])
+    ends = [out.extents.scalar(e) for e in (start, start + size * step)]
+    type = TensorType(dtypes.I32, (size,))
+    return out.make("Range", (*ends, out.constant(step, dtypes.I32)), type, Tidx=mnnlib.INT32)
 
 
 @rule(Tile)

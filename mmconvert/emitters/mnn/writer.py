@@ -77,6 +77,7 @@ class Writer:
         outputs: Value | Sequence[Value],
         *,
         packed: bool = False,
+        plain: Sequence[Value] = (),
         layout: int = mnnlib.NHWC,
         **parameters: Any,
     ) -> None:
@@ -86,13 +87,14 @@ class Writer:
             kind: its name in the schema.
             inputs, outputs: its operands and results.
             packed: whether they are packed; operands that are constants, or have not four axes, are not.
+            plain: the operands that are not packed all the same.
             layout: the operator's default layout.
             **parameters: slots of its parameter table.
         """
         results = [outputs] if isinstance(outputs, Value) else list(outputs)
         for value in (*inputs, *results):
             data_type(value.type.dtype)
-        read = [self.index(v, packed=packed and self.can_pack(v)) for v in inputs]
+        read = [self.index(v, packed=packed and v not in plain and self.can_pack(v)) for v in inputs]
         written = [self._add(v, packed=packed and self.can_pack(v)) for v in results]
         name = self.tensors[written[0]] if written else self.scope
         self.operators.append(operator(kind, read, written, name, layout, **parameters))

@@ -66,17 +66,11 @@ def gather_nd(node: Node[GatherND], out: Writer) -> None:
 
 @rule(ReverseSequence)
 def reverse_sequence(node: Node[ReverseSequence], out: Writer) -> None:
-    """The kernel has time before the batch, and one axis more than those."""
-    op, x, y = node.op, node.operand(0), node.output
-    wide = out.reshape(x, (*x.type.shape, 1)) if x.type.rank == 2 else x
-    time, batch = sorted((op.time_axis, op.batch_axis))
-    perm = list(range(wide.type.rank))
-    if time != op.time_axis:
-        perm[time], perm[batch] = batch, time
-    turned = out.transpose(wide, tuple(perm))
-    axes = {"batchDim": batch, "seqDim": time}
-    back = out.transpose(out.make("ReverseSequence", (turned, node.operand(1)), turned.type, **axes), tuple(perm))
-    out.copy(back, y)
+    op, x = node.op, node.operand(0)
+    if x.type.rank < 3 or (op.time_axis, op.batch_axis) != (0, 1):
+        raise UnsupportedError("MNN reverses sequences with time before the batch, and an axis behind them")
+    operands = (x, node.operand(1))
+    out("ReverseSequence", operands, node.output, batchDim=op.batch_axis, seqDim=op.time_axis)
 
 
 @rule(ScatterElements)

@@ -206,13 +206,15 @@ class Writer:
     def reshape_into(self, value: Value, result: Value) -> Value:
         """Writes ``result`` as ``value`` under its shape; of a constant as another one.
 
-        MNN 3.6.1 crashes where a constant is reshaped to a scalar.
+        MNN 3.6.1 crashes where something is reshaped to a scalar.
         """
         if value.constant is not None and (fixed := _numbers(result.type.shape)) is not None:
             self._constant(value.constant.reshape(fixed), result)
             return result
         shape = result.type.shape
-        if sum(not isinstance(e, int) for e in shape) <= 1:
+        if not shape:
+            self("Squeeze", (value,), result, squeezeDims=list(range(value.type.rank)))
+        elif sum(not isinstance(e, int) for e in shape) <= 1:
             dims = [e if isinstance(e, int) else -1 for e in shape]
             self("Reshape", (value,), result, dims=dims, dimType=mnnlib.NCHW)
         else:

@@ -45,6 +45,7 @@ CANNOT = [
     ),
     Cannot("NonZero/*", "MNN's Where leaves its result as long as its input"),
     Cannot("ReadExtents/*", "the emitter takes extents from shapes, not from values"),
+    Cannot("ReverseSequence/batch_first", "MNN reverses time before the batch"),
     Cannot("Reshape/empty", "MNN has no tensors without elements"),
     *(
         Cannot(f"{kind}/{reduction}_*", "MNN's scatters add and multiply, and have no other reduction")

@@ -98,6 +98,7 @@ FORMATS = (
         "mnn",
         "MNN",
         (".mnn",),
+        parser="mmconvert.parsers.mnn",
         emitter="mmconvert.emitters.mnn",
         runtime="mmconvert.runtimes.mnn",
         extra="mnn",

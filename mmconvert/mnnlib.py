@@ -150,8 +150,9 @@ Squeeze:90:SqueezeParam StridedSlice:91:StridedSliceParam TanH:95 Tile:98 TopKV2
 UnaryOp:101:UnaryOp Unpack:102:Axis Where:103 RNNSequenceGRU:105:RNNParam BatchMatMul:106:BatchMatMulParam
 Unsqueeze:107:SqueezeParam DepthToSpace:109:DepthSpaceParam SpaceToDepth:110:DepthSpaceParam
 ReverseSequence:111:ReverseSequenceParam Pooling3D:112:Pool3D Convolution3D:113:Convolution3D GatherND:115
-ScatterNd:118:BinaryOp OneHot:119:OneHotParam BroadcastTo:120 ConvertTensor:129:TensorConvertInfo ArgMin:130:ArgMax
-Reverse:142 ROIAlign:143:RoiParameters CumSum:148:CumSum ScatterElements:151:BinaryOp GatherElements:152
+ScatterNd:118:BinaryOp OneHot:119:OneHotParam BroadcastTo:120 ConvertTensor:129:TensorConvertInfo
+ArgMin:130:ArgMax Reverse:142 ROIAlign:143:RoiParameters
+CumSum:148:CumSum ScatterElements:151:BinaryOp GatherElements:152
 Select:257 Identity:262 BatchNorm:267:BatchNorm ConvTranspose3D:268:Convolution3D GroupNorm:304:GroupNorm
 While:600:WhileParam If:601:IfParam LayerNorm:603:LayerNorm GridSample:604:GridSample
 """
@@ -162,20 +163,22 @@ OPERATORS: Final = {
 }
 """The number of each operator, and the table with its parameters."""
 
-BINARY: Final = dict(
-    ADD=0, SUB=1, MUL=2, DIV=3, POW=6, REALDIV=7, MINIMUM=8, MAXIMUM=9, GREATER=10, GREATER_EQUAL=11, LESS=12,
-    FLOORDIV=13, SQUARED_DIFFERENCE=14, EQUAL=15, LESS_EQUAL=16, FLOORMOD=17, MOD=19, ATAN2=20, LOGICAL_OR=21,
-    NOT_EQUAL=22, BITWISE_AND=23, BITWISE_OR=24, BITWISE_XOR=25, LOGICAL_XOR=26, LEFT_SHIFT=27,
-    RIGHT_SHIFT=28,
-)  # fmt: skip
-UNARY: Final = {
-    name: number
-    for number, name in enumerate(
-        "ABS NEG FLOOR CEIL SQUARE SQRT RSQRT EXP LOG SIN COS TAN ASIN ACOS ATAN RECIPROCAL LOG1P BNLL ACOSH SINH"
-        " ASINH ATANH SIGN ROUND COSH ERF ERFC ERFINV EXPM1 SIGMOID TANH HARDSWISH GELU GELU_STANDARD SILU".split()
-    )
-}
-REDUCTIONS: Final = dict(SUM=0, ASUM=1, SUMSQ=2, MEAN=3, MAXIMUM=4, MINIMUM=5, PROD=6, ANY=7, ALL=8)
+
+def _numbered(text: str) -> dict[str, int]:
+    return {name: int(number) for name, number in (item.split(":") for item in text.split())}
+
+
+BINARY: Final = _numbered(
+    "ADD:0 SUB:1 MUL:2 DIV:3 POW:6 REALDIV:7 MINIMUM:8 MAXIMUM:9 GREATER:10 GREATER_EQUAL:11 LESS:12"
+    " FLOORDIV:13 SQUARED_DIFFERENCE:14 EQUAL:15 LESS_EQUAL:16 FLOORMOD:17 MOD:19 ATAN2:20 LOGICAL_OR:21"
+    " NOT_EQUAL:22 BITWISE_AND:23 BITWISE_OR:24 BITWISE_XOR:25 LOGICAL_XOR:26 LEFT_SHIFT:27 RIGHT_SHIFT:28"
+)
+_UNARY = """
+ABS NEG FLOOR CEIL SQUARE SQRT RSQRT EXP LOG SIN COS TAN ASIN ACOS ATAN RECIPROCAL LOG1P BNLL ACOSH SINH ASINH
+ATANH SIGN ROUND COSH ERF ERFC ERFINV EXPM1 SIGMOID TANH HARDSWISH GELU GELU_STANDARD SILU
+"""
+UNARY: Final = {name: number for number, name in enumerate(_UNARY.split())}
+REDUCTIONS: Final = _numbered("SUM:0 ASUM:1 SUMSQ:2 MEAN:3 MAXIMUM:4 MINIMUM:5 PROD:6 ANY:7 ALL:8")
 
 FLOAT, INT32, UINT8, INT8, INT64, BOOL, BFLOAT16, HALF = 1, 3, 4, 6, 9, 10, 14, 19
 """Numbers of element types."""

@@ -8,8 +8,8 @@ default is not 0::
 
 Types: scalars ``i8 u8 i16 u16 i32 u32 i64 u64 f32 f64 bool``; ``string``; ``table``; vectors ``[i32]``,
 ``[string]``, ``[table]``, and ``[i32*3]`` of structs of three; and ``blob``, a vector of bytes (or of wider
-scalars) that is loaded only while it is written. ``_`` holds the place of a slot that is never written. A union is two slots, a
-``u8`` and a ``table``.
+scalars) that is loaded only while it is written. ``_`` holds the place of a slot that is never written. A
+union is two slots, a ``u8`` and a ``table``.
 
 An offset in a FlatBuffer points forward. So everything small is laid out first, in memory, with each table
 ahead of what it refers to; then the places of the blobs are known, and they follow one at a time.

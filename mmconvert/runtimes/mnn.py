@@ -12,6 +12,7 @@ import numpy as np
 from mmconvert import dtypes, mnnlib
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UsageError
+from mmconvert.files import map_file
 from mmconvert.runtimes.quiet import quiet
 from mmconvert.tensors import Array
 
@@ -57,6 +58,7 @@ class Session:
         self._mnn = _library()
         if not self._model.is_file():
             raise UsageError("there is no such file", where=str(model))
+        self._made = _made(self._model)  # a damaged file is found here, where MNN would crash
         self._module = self._load([])
         info = self._module.get_info()
         self.inputs, self.outputs = list(info["inputNames"]), list(info["outputNames"])
@@ -80,16 +82,7 @@ class Session:
             UsageError: an input does not fit.
             InvalidModelError: an operator failed on these values.
         """
-        names = self._made()
-        return self._forward(self._load(names), names, inputs)
-
-    def _made(self) -> list[str]:
-        """The names of what the operators of the main graph make, constants aside."""
-        net = mnnlib.root(memoryview(self._model.read_bytes()))
-        names = net.texts("tensorName")
-        still = {mnnlib.OPERATORS[kind][0] for kind in ("Input", "Const")}
-        made = [op.integers("outputIndexes") for op in net.records("oplists", "Op") if op.number("type") not in still]
-        return list(dict.fromkeys(names[i] for indices in made for i in indices if 0 <= i < len(names)))
+        return self._forward(self._load(self._made), self._made, inputs)
 
     def _load(self, outputs: list[str]) -> Any:
         config = {"backend": "CPU", "precision": "high", "numThread": self._threads}
@@ -100,7 +93,7 @@ class Session:
                 module = self._mnn.nn.load_module_from_file(
                     str(self._model), [], outputs, runtime_manager=runtime
                 )
-            except (RuntimeError, ValueError) as error:
+            except (RuntimeError, ValueError, SystemError) as error:
                 raise InvalidModelError(f"MNN refuses this file: {error}", where=str(self._model)) from error
         if module is None:
             raise InvalidModelError("MNN refuses this file", where=str(self._model))
@@ -112,14 +105,18 @@ class Session:
         fed = []
         for name in self.inputs:
             array = np.ascontiguousarray(inputs[name], self._stored[name]).reshape(inputs[name].shape)
-            variable = F.placeholder(list(array.shape), F.NCHW, F.float if array.dtype == np.float32 else F.int)
+            variable = F.placeholder(
+                list(array.shape), F.NCHW, F.float if array.dtype == np.float32 else F.int
+            )
             if array.size:
                 variable.write(array)
             fed.append(variable)
         with quiet(output=True):
             found = module.forward(fed)
             if len(found) != len(names):
-                raise InvalidModelError("MNN failed: an operator refused its operands", where=str(self._model))
+                raise InvalidModelError(
+                    "MNN failed: an operator refused its operands", where=str(self._model)
+                )
             return {name: self._read(name, v) for name, v in zip(names, found, strict=True)}
 
     def _read(self, name: str, variable: Any) -> Array:
@@ -150,6 +147,22 @@ class Session:
                 raise UsageError(
                     f"input {name!r} is {dtype} {list(wanted)}, not {have}", where=str(self._model)
                 )
+
+
+def _made(path: Path) -> list[str]:
+    """The names of what the operators of the main graph make, constants aside.
+
+    Raises:
+        InvalidModelError: the file is damaged.
+    """
+    net = mnnlib.root(map_file(path))
+    names = net.texts("tensorName")
+    still = {mnnlib.OPERATORS[kind][0] for kind in ("Input", "Const")}
+    operators = [op for op in net.records("oplists", "Op") if op.number("type") not in still]
+    made = [i for op in operators for i in op.integers("outputIndexes")]
+    if not all(0 <= i < len(names) for i in made):
+        raise InvalidModelError("the file is damaged: there is no such tensor", where=str(path))
+    return list(dict.fromkeys(names[i] for i in made))
 
 
 def _library() -> Any:

@@ -6,6 +6,8 @@ its outputs; an operator's parameters refer to them.
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmconvert import dtypes
 from mmconvert.emitters.mnn.schema import table
 from mmconvert.emitters.mnn.writer import Writer
@@ -28,7 +30,7 @@ def if_(node: Node[If], out: Writer) -> None:
     given = [table("StringVec")]
     given += [table("StringVec", data=[f"{b}/i{i}" for b in branches]) for i in range(len(node.inputs) - 1)]
     made = [table("StringVec", data=[f"{b}/o{i}" for b in branches]) for i in range(len(node.outputs))]
-    names = dict(zip(("then_graph", "else_graph"), branches, strict=True))
+    names: dict[str, Any] = dict(zip(("then_graph", "else_graph"), branches, strict=True))
     operands = [v for v in node.inputs if v is not None]
     out("If", operands, node.outputs, **names, aliases_inputs=given, aliases_outputs=made)
 
@@ -46,7 +48,12 @@ def while_(node: Node[While], out: Writer) -> None:
         made = inner.inline(op.body, taken)
         return given, [*inner.inline(op.condition, made), *made]
 
-    out("While", (out.constant([_FOR_EVER], dtypes.I32), goes_on, *state), node.outputs, body_graph=out.part(write))
+    out(
+        "While",
+        (out.constant([_FOR_EVER], dtypes.I32), goes_on, *state),
+        node.outputs,
+        body_graph=out.part(write),
+    )
 
 
 @rule(Loop)

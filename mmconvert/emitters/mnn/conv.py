@@ -32,7 +32,9 @@ def conv(node: Node[Conv | ConvTranspose], out: Writer) -> None:
     op, x, weight = node.op, node.operand(0), node.operand(1)
     tail = out.tail(node)
     bias = node.optional(2) or tail.bias
-    if op.groups > 1 and (x.type.rank == 5 or (isinstance(op, ConvTranspose) and not _is_depthwise(op, x, tail))):
+    if op.groups > 1 and (
+        x.type.rank == 5 or (isinstance(op, ConvTranspose) and not _is_depthwise(op, x, tail))
+    ):
         _one_by_one(node, bias, tail, out)
     elif x.type.rank == 3:
         _conv_1d(op, x, weight, bias, tail, out)
@@ -65,7 +67,9 @@ def _one_by_one(node: Node[Conv | ConvTranspose], bias: Value | None, tail: Tail
         if bias is not None and bias.constant is not None:
             own = out.tensor(_rows(bias.constant.reshape((channels[1],)), g * made, made), bias.name)
         result = Value(y.type.with_shape((y.type.shape[0], made, *y.type.shape[2:])), f"{out.scope}/group")
-        single: Node[Any] = Node(replace(op, groups=1), (part, kernel, own), (result,), node.name, node.origin)
+        single: Node[Any] = Node(
+            replace(op, groups=1), (part, kernel, own), (result,), node.name, node.origin
+        )
         out.plan.tails[single] = replace(tail, output=result, bias=None)
         conv(single, out)
         parts.append(result)
@@ -112,7 +116,7 @@ def _conv_2d(
         "relu": tail.relu,
         "relu6": tail.relu6,
     }
-    if transposed:
+    if isinstance(op, ConvTranspose):
         common |= _cropping(op, x, kernel)
     else:
         common |= spell(_padding(op, x, tail.output, kernel))
@@ -129,7 +133,8 @@ def constants(
     """The weights and the bias: as slots where they are constant, else as operands."""
     if weight.constant is None or (bias is not None and bias.constant is None):
         return [weight] if bias is None else [weight, out.reshape(bias, (channels,))], {}
-    numbers = np.zeros(channels, np.float32) if bias is None else bias.constant.numpy().reshape(-1)
+    fixed = None if bias is None else bias.constant
+    numbers = np.zeros(channels, np.float32) if fixed is None else fixed.numpy().reshape(-1)
     return [], {"weight": floats(weight.constant), "bias": numbers.tolist()}
 
 

@@ -236,7 +236,7 @@ def identity(node: Node[Identity], out: Writer) -> None:
 
 @rule(Cast)
 def cast(node: Node[Cast], out: Writer) -> None:
-    """Between what stands for the element types; numbers that do not fit wrap around, as they do elsewhere."""
+    """Between what stands for the element types; numbers that do not fit wrap around."""
     x, y = node.operand(0), node.output
     source, target = x.type.dtype, y.type.dtype
     if target == dtypes.BOOL and source != dtypes.BOOL:
@@ -275,7 +275,9 @@ def _refuse_overflow(node: Node[Op]) -> None:
     """Narrow integers wrap around, and the i32 that stand for them do not."""
     dtype = node.output.type.dtype
     if isinstance(node.op, _OVERFLOWING) and dtypes.is_integer(dtype) and dtype.itemsize < 4:
-        raise UnsupportedError(f"MNN computes in i32, which does not wrap around as {dtypes.name(dtype)} does")
+        raise UnsupportedError(
+            f"MNN computes in i32, which does not wrap around as {dtypes.name(dtype)} does"
+        )
 
 
 def _refuse_unsigned(node: Node[Op]) -> None:

@@ -36,7 +36,11 @@ def plan(graph: Graph) -> Plan:
             continue
         output, bias, relu, relu6 = node.output, None, False, False
         following = _only_user(output)
-        if following is not None and node.optional(2) is None and (bias := _bias(node, following)) is not None:
+        if (
+            following is not None
+            and node.optional(2) is None
+            and (bias := _bias(node, following)) is not None
+        ):
             found.absorbed.add(following)
             output = following.output
             following = _only_user(output)

@@ -56,7 +56,7 @@ def gather_nd(node: Node[GatherND], out: Writer) -> None:
     places = from_front(indices, x.type.shape[batch : batch + depth], out)
     if batch:
         shape = known(indices.type.shape, "the shape of the indices of a batch")
-        grid = np.stack(np.indices(shape[:batch], np.int32), -1)
+        grid = np.moveaxis(np.indices(shape[:batch], np.int32), 0, -1)
         grid = grid.reshape(*shape[:batch], *(1,) * (len(shape) - batch - 1), batch)
         own = out.constant(np.broadcast_to(grid, (*shape[:-1], batch)))
         type = places.type.with_shape((*shape[:-1], batch + depth))
@@ -73,6 +73,16 @@ def reverse_sequence(node: Node[ReverseSequence], out: Writer) -> None:
     out("ReverseSequence", operands, node.output, batchDim=op.batch_axis, seqDim=op.time_axis)
 
 
+_REDUCTIONS = {"none": -1, "add": mnnlib.BINARY["ADD"], "mul": mnnlib.BINARY["MUL"]}
+
+
+def _reduction(node: Node[ScatterElements] | Node[ScatterND]) -> int:
+    name = node.op.reduction
+    if name not in _REDUCTIONS:
+        raise UnsupportedError(f"MNN scatters without the reduction {name}")
+    return _REDUCTIONS[name]
+
+
 @rule(ScatterElements)
 def scatter_elements(node: Node[ScatterElements], out: Writer) -> None:
     op, x, updates = node.op, node.operand(0), node.operand(2)
@@ -83,7 +93,12 @@ def scatter_elements(node: Node[ScatterElements], out: Writer) -> None:
 
 @rule(ScatterND)
 def scatter_nd(node: Node[ScatterND], out: Writer) -> None:
-    op, x, indices, updates = node.op, node.operand(0), node.operand(1), node.operand(2)
+    x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
     (depth,) = known(indices.type.shape[-1:], "how many axes are indexed")
     places = from_front(indices, x.type.shape[:depth], out)
-    out("ScatterNd", (places, updates, out.extents.vector(x.type.shape), x), node.output, opType=_reduction(node))
+    out(
+        "ScatterNd",
+        (places, updates, out.extents.vector(x.type.shape), x),
+        node.output,
+        opType=_reduction(node),
+    )

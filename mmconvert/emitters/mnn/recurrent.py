@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmconvert.emitters.mnn.schema import blob
 from mmconvert.emitters.mnn.writer import Writer
 from mmconvert.errors import UnsupportedError
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import GRU, LSTM
+from mmconvert.ir.ops import LSTM
 from mmconvert.ir.ops.recurrent import Recurrent
 from mmconvert.rules import Rules
 from mmconvert.tensors import Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmconvert import dtypes, mnnlib
 from mmconvert.emitters.mnn.schema import data_type
 from mmconvert.emitters.mnn.writer import Writer
@@ -42,7 +44,11 @@ def reduce(node: Node[ReduceSum], out: Writer) -> None:
     if not op.axes:
         out.copy(x, node.output)
         return
-    if dtypes.is_integer(x.type.dtype) and x.type.dtype.itemsize < 4 and not isinstance(op, ReduceMax | ReduceMin):
+    if (
+        dtypes.is_integer(x.type.dtype)
+        and x.type.dtype.itemsize < 4
+        and not isinstance(op, ReduceMax | ReduceMin)
+    ):
         raise UnsupportedError("MNN computes in i32, which does not wrap around as narrow integers do")
     out(
         "Reduction",
@@ -71,16 +77,19 @@ def arg(node: Node[ArgMax | ArgMin], out: Writer) -> None:
 
 
 def _best(node: Node[ArgMax | ArgMin], out: Writer) -> Value:
-    """1 where an element is the largest (or the smallest) of its row: the kernel takes integers for floats."""
+    """1 where an element is the best of its row: the kernel takes integers for floats."""
     x, axis = node.operand(0), node.op.axis
     shape = tuple(1 if a == axis else e for a, e in enumerate(x.type.shape))
     name = "MAXIMUM" if isinstance(node.op, ArgMax) else "MINIMUM"
-    kind = {"operation": mnnlib.REDUCTIONS[name], "dim": [axis], "keepDims": True, "dType": mnnlib.INT32}
+    kind: dict[str, Any] = {
+        "operation": mnnlib.REDUCTIONS[name],
+        "dim": [axis],
+        "keepDims": True,
+        "dType": mnnlib.INT32,
+    }
     extreme = out.make("Reduction", (x,), x.type.with_shape(shape), **kind)
     equal = out.binary("EQUAL", x, extreme, Value(x.type.with_dtype(dtypes.BOOL), f"{out.scope}/equal"))
-    return out.make(
-        "Cast", (equal,), x.type.with_dtype(dtypes.F32), srcT=mnnlib.INT32, dstT=mnnlib.FLOAT
-    )
+    return out.make("Cast", (equal,), x.type.with_dtype(dtypes.F32), srcT=mnnlib.INT32, dstT=mnnlib.FLOAT)
 
 
 @rule(CumSum)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmconvert import dtypes, mnnlib
 from mmconvert.emitters.mnn.writer import Writer
 from mmconvert.errors import UnsupportedError
@@ -23,7 +25,7 @@ def resize(node: Node[Resize], out: Writer) -> None:
     op, x, y = node.op, node.operand(0), node.output
     _refuse(op, x)
     rounds = op.mode == "nearest" and op.nearest == "round_prefer_floor"
-    parameters = {
+    parameters: dict[str, Any] = {
         "resizeType": _NEAREST_ROUND if rounds else _KINDS[op.mode],
         "ctm": _COORDINATES[op.coordinates],
         "cubicCoeffA": op.cubic_coeff,
@@ -50,7 +52,9 @@ def _refuse(op: Resize, x: Value) -> None:
         raise UnsupportedError("MNN samples by cubic functions from other places than half pixels")
     scales = op.scales or (1.0,) * len(op.axes)
     for axis, size, scale in zip(op.axes, op.sizes, scales, strict=True):
-        if op.scales and not scale.is_integer() and size != x.type.shape[axis] * scale:
+        extent = x.type.shape[axis]
+        whole = scale.is_integer() or (isinstance(extent, int) and size == extent * scale)
+        if op.scales and not whole:
             raise UnsupportedError(f"MNN takes the ratio of extents for the scale, and not {scale}")
 
 

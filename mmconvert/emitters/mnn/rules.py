@@ -12,8 +12,8 @@ from mmconvert.emitters.mnn import (
     norm,
     pool,
     recurrent,
-    resize,
     reduce,
+    resize,
     shape,
 )
 from mmconvert.rules import Rules

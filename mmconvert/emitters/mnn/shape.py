@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from mmconvert.ir.ops import (
     Pad,
     Range,
     Reshape,
-    Reverse,
     Shape,
     Slice,
     SpaceToDepth,
@@ -63,7 +63,7 @@ def concat(node: Node[Concat], out: Writer) -> None:
 @rule(Split)
 def split(node: Node[Split], out: Writer) -> None:
     """As one slice for each part."""
-    start = 0
+    start: Extent = 0
     for size, part in zip(node.op.sizes, node.outputs, strict=True):
         take(out, node.operand(0), (node.op.axis,), (start,), (size,), (1,), part)
         start += size
@@ -84,7 +84,7 @@ def take(
     steps: Sequence[int],
     result: Value,
 ) -> None:
-    """Writes ``result`` as ``sizes`` elements of ``x`` along some axes, from ``starts`` on, ``steps`` apart."""
+    """Writes ``result`` as ``sizes`` elements of ``x`` along axes, from ``starts`` on, ``steps`` apart."""
     if any(step < 0 for step in steps):
         _take_backwards(out, x, axes, starts, sizes, steps, result)
         return
@@ -98,7 +98,7 @@ def take(
         if end[axis] != x.type.shape[axis]:
             whole &= ~(1 << axis)
     operands = (x, out.extents.vector(begin), out.extents.vector(end), out.integers(stride))
-    kind = {"Index": mnnlib.INT32, "T": data_type(x.type.dtype)}
+    kind: dict[str, Any] = {"Index": mnnlib.INT32, "T": data_type(x.type.dtype)}
     out("StridedSlice", operands, result, endMask=whole, **kind)
 
 
@@ -149,7 +149,12 @@ def fill(node: Node[Fill], out: Writer) -> None:
 
 @rule(Range)
 def range_(node: Node[Range], out: Writer) -> None:
-    out("Range", [v for v in node.inputs if v is not None], node.output, Tidx=data_type(node.output.type.dtype))
+    out(
+        "Range",
+        [v for v in node.inputs if v is not None],
+        node.output,
+        Tidx=data_type(node.output.type.dtype),
+    )
 
 
 @rule(Pad)
@@ -169,7 +174,14 @@ def pad(node: Node[Pad], out: Writer) -> None:
 def depth_to_space(node: Node[DepthToSpace], out: Writer) -> None:
     op = node.op
     _require_first(op.layout)
-    out("DepthToSpace", (node.operand(0),), node.output, layout=mnnlib.NCHW, blockSize=op.block, mode=op.mode == "CRD")
+    out(
+        "DepthToSpace",
+        (node.operand(0),),
+        node.output,
+        layout=mnnlib.NCHW,
+        blockSize=op.block,
+        mode=op.mode == "CRD",
+    )
 
 
 @rule(SpaceToDepth)

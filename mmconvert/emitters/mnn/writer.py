@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmconvert import dtypes, mnnlib
+from mmconvert import mnnlib
 from mmconvert.dtypes import DType
 from mmconvert.emitters.flat import Table
 from mmconvert.emitters.mnn.extents import Extents
@@ -171,13 +171,13 @@ class Writer:
     def unary(self, name: str, x: Value, result: Value | None = None) -> Value:
         """Writes an elementwise function of the schema's name, and returns its result."""
         result = result or Value(x.type, f"{self.scope}/{name}")
-        kind = {"opType": mnnlib.UNARY[name], "T": data_type(x.type.dtype)}
+        kind: dict[str, Any] = {"opType": mnnlib.UNARY[name], "T": data_type(x.type.dtype)}
         self("UnaryOp", (x,), result, packed=self.is_packed(x), **kind)
         return result
 
     def binary(self, name: str, a: Value, b: Value, result: Value) -> Value:
         """Writes an elementwise operator of the schema's name over two operands, and returns its result."""
-        kind = {"opType": mnnlib.BINARY[name], "T": data_type(a.type.dtype)}
+        kind: dict[str, Any] = {"opType": mnnlib.BINARY[name], "T": data_type(a.type.dtype)}
         scalar = [v for v in (a, b) if v.type.size != 1 or v.constant is None]
         same = all(v.type.shape == result.type.shape for v in scalar)
         self("BinaryOp", (a, b), result, packed=same and self.is_packed(*scalar), **kind)
@@ -271,7 +271,9 @@ class Writer:
         source = self._indices[value, not packed]
         index = self._add(value, packed=packed)
         self.operators.append(
-            operator("ConvertTensor", [source], [index], self.tensors[index], mnnlib.NHWC, source=from_, dest=to)
+            operator(
+                "ConvertTensor", [source], [index], self.tensors[index], mnnlib.NHWC, source=from_, dest=to
+            )
         )
         return index
 

@@ -1,4 +1,4 @@
-"""MNN: weights memory-mapped from the file, and those that are stored in few bits computed when they are read."""
+"""MNN: weights memory-mapped from the file, and those stored in few bits computed when they are read."""
 
 from __future__ import annotations
 

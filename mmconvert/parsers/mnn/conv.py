@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit, Padding, Same
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
-from mmconvert.ir.types import Layout
+from mmconvert.ir.ops.sampling import Coordinates, Mode, Nearest
+from mmconvert.ir.types import Extent, Layout
 from mmconvert.mnnlib import Record
 from mmconvert.parsers.mnn.source import Source
 from mmconvert.parsers.mnn.weights import floats, kernel
@@ -49,7 +51,7 @@ def convolution(n: Source, b: Builder) -> Value:
     seen = _seen(n, common, x)
     if min(filters, groups, seen, *window) < 1 or filters % groups or seen % groups:
         raise n.invalid(f"{filters} filters in {groups} groups over {seen} channels")
-    attributes = {
+    attributes: dict[str, Any] = {
         "strides": (common.number("strideY"), common.number("strideX")),
         "dilations": (common.number("dilateY"), common.number("dilateX")),
         "padding": _padding(n, common, "padMode"),
@@ -68,7 +70,36 @@ def convolution(n: Source, b: Builder) -> Value:
     else:
         weight, bias = kernel(n, shape)
         operands = [x, b.constant(weight)] + ([] if bias is None else [b.constant(bias)])
-    y = b(op, *operands)
+    return _activated(b, common, b(op, *operands))
+
+
+@rule("Convolution3D", "ConvTranspose3D")
+def convolution_3d(n: Source, b: Builder) -> Value:
+    common, x = n.part("common", "Convolution3DCommon"), n.operand(0)
+    window, pads = common.integers("kernels"), common.integers("pads") or (0,) * 6
+    filters, seen, groups = (common.number(f"{name}") for name in ("outputCount", "inputCount", "group"))
+    if len(window) != 3 or len(pads) not in (3, 6) or min(*window, filters, seen, groups) < 1:
+        raise n.invalid(f"windows of {list(window)} with pads {list(pads)}")
+    if groups != 1 or n.parameters.integers("external"):
+        raise n.unsupported("groups, or weights in a file of their own")
+    sides = tuple(zip(pads[:3], pads[-3:], strict=True))
+    attributes: dict[str, Any] = {
+        "strides": common.integers("strides"),
+        "dilations": common.integers("dilates"),
+        "padding": Same() if common.number("padMode") == _SAME else Explicit(sides),
+        "layout": Layout.NCHW,
+    }
+    if n.kind == "Convolution3D":
+        op: Op = ops.Conv(**attributes)
+        weight = floats(n, n.parameters, "weight", (filters, seen, *window))
+    else:
+        op = ops.ConvTranspose(output_padding=common.integers("outPads") or (0, 0, 0), **attributes)
+        weight = floats(n, n.parameters, "weight", (seen, filters, *window))
+    bias = floats(n, n.parameters, "bias", (filters,))
+    return _activated(b, common, b(op, x, b.constant(weight), b.constant(bias)))
+
+
+def _activated(b: Builder, common: Record, y: Value) -> Value:
     if common.number("relu6"):
         return b(ops.Clip(low=0.0, high=6.0), y)
     return b(ops.Relu(), y) if common.number("relu") else y
@@ -88,7 +119,7 @@ def pooling(n: Source, b: Builder) -> Value:
     record, x = n.parameters, n.operand(0)
     if record.number("isGlobal"):
         return _global(n, b, record.number("type"), x)
-    attributes = {
+    attributes: dict[str, Any] = {
         "kernel": (record.number("kernelY"), record.number("kernelX")),
         "strides": (record.number("strideY"), record.number("strideX")),
         "dilations": (1, 1),
@@ -130,7 +161,9 @@ def inner_product(n: Source, b: Builder) -> Value:
     weight = b.constant(floats(n, record, "weight", (filters, seen)))
     flat = b(ops.Reshape(shape=(*x.type.shape[:axis], seen)), x)
     y = b(ops.MatMul(), flat, b(ops.Transpose(perm=(1, 0)), weight))
-    return b(ops.Add(), y, b.constant(floats(n, record, "bias", (filters,)))) if record.number("biasTerm") else y
+    return (
+        b(ops.Add(), y, b.constant(floats(n, record, "bias", (filters,)))) if record.number("biasTerm") else y
+    )
 
 
 @rule("Scale")
@@ -140,7 +173,11 @@ def scale(n: Source, b: Builder) -> Value:
         raise n.unsupported("scales in a file of their own")
     shape = (record.number("channels"), *(1,) * (x.type.rank - 2))
     y = b(ops.Mul(), x, b.constant(floats(n, record, "scaleData", shape)))
-    return b(ops.Add(), y, b.constant(floats(n, record, "biasData", shape))) if record.vector("biasData").size else y
+    return (
+        b(ops.Add(), y, b.constant(floats(n, record, "biasData", shape)))
+        if record.vector("biasData").size
+        else y
+    )
 
 
 @rule("PReLU")
@@ -151,18 +188,30 @@ def prelu(n: Source, b: Builder) -> Value:
     return b(ops.PRelu(), x, b.constant(floats(n, record, "slope", shape)))
 
 
+_COORDINATES: dict[int, Coordinates] = {
+    1: "align_corners",
+    2: "half_pixel",
+    3: "pytorch_half_pixel",
+    4: "asymmetric",
+}
+_KINDS: dict[int, tuple[Mode, Nearest]] = {
+    1: ("nearest", "floor"),
+    2: ("linear", "floor"),
+    3: ("cubic", "floor"),
+    4: ("nearest", "round_prefer_floor"),
+}
+
+
 @rule("Interp")
 def interp(n: Source, b: Builder) -> Value:
     record, x = n.parameters, n.operand(0)
-    coordinates = {1: "align_corners", 2: "half_pixel", 3: "pytorch_half_pixel", 4: "asymmetric"}
-    where = coordinates.get(record.number("ctm"))
+    where = _COORDINATES.get(record.number("ctm"))
     if where is None:
         where = "align_corners" if record.number("alignCorners") else "asymmetric"
         where = "half_pixel" if record.number("halfPixelCenters") else where
-    kinds = {1: ("nearest", "floor"), 2: ("linear", "floor"), 3: ("cubic", "floor"), 4: ("nearest", "round_prefer_floor")}
-    kind = kinds.get(record.number("resizeType"))
+    kind = _KINDS.get(record.number("resizeType"))
     x.type.require_rank(4)
-    if kind is None or (kind[0] == "cubic" and where != "align_corners" and where != "asymmetric"):
+    if kind is None or (kind[0] == "cubic" and where not in ("align_corners", "asymmetric")):
         raise n.unsupported(f"resizing of the type {record.number('resizeType')} at {where}")
     op = ops.Resize(
         axes=(2, 3),
@@ -175,7 +224,7 @@ def interp(n: Source, b: Builder) -> Value:
     return b(op, x)
 
 
-def _sizes(n: Source, record: Record, x: Value) -> tuple[object, ...]:
+def _sizes(n: Source, record: Record, x: Value) -> tuple[Extent, ...]:
     height, width = x.type.shape[2:]
     if n.has(1):
         given = n.operand(1)
@@ -188,8 +237,9 @@ def _sizes(n: Source, record: Record, x: Value) -> tuple[object, ...]:
         factors = [record.real("heightScale"), record.real("widthScale")]
     if len(factors) != 2 or not all(f > 0 and math.isfinite(f) for f in factors):
         raise n.invalid(f"scales of {factors}")
-    if all(isinstance(e, int) for e in (height, width)):
-        return tuple(math.floor(e * np.float32(f)) for e, f in zip((height, width), factors, strict=True))
+    known = [e for e in (height, width) if isinstance(e, int)]
+    if len(known) == 2:
+        return tuple(math.floor(np.float32(e) * np.float32(f)) for e, f in zip(known, factors, strict=True))
     if not all(float(f).is_integer() for f in factors):
         raise n.unsupported(f"scales of {factors} for unknown extents")
     return height * int(factors[0]), width * int(factors[1])

@@ -51,9 +51,7 @@ class Converter:
         if self.problems:
             problems = merge_problems(self.problems)
             what = "one thing is" if len(problems) == 1 else f"{len(problems)} things are"
-            raise UnsupportedError(
-                f"{what} not supported", where=self.shared.path.name, problems=problems
-            )
+            raise UnsupportedError(f"{what} not supported", where=self.shared.path.name, problems=problems)
         names = self._outputs(operators)
         results = [self._result(name, b) for name in names]
         self.graph.set_outputs(results, names)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
+from mmconvert.ir.ops.scatter import Reduction
 from mmconvert.ir.slicing import normalize_slice
 from mmconvert.parsers.mnn.source import Source
 from mmconvert.rules import Rules
@@ -27,7 +30,8 @@ def strided_slice(n: Source, b: Builder) -> Value:
     begin, end, shrunk = (record.number(f"{name}Mask") for name in ("begin", "end", "shrinkAxis"))
     if not len(starts) == len(ends) == len(steps) <= x.type.rank:
         raise n.invalid("starts, ends and steps are not equally many, or too many")
-    cuts, dropped = [], []
+    cuts: list[tuple[Extent, Extent, int]] = []
+    dropped: list[int] = []
     for i, (start, stop, step) in enumerate(zip(starts, ends, steps, strict=True)):
         extent = x.type.shape[i]
         if shrunk >> i & 1:
@@ -72,7 +76,7 @@ def slice_tf(n: Source, b: Builder) -> Value:
     return _cut(b, x, tuple(range(len(cuts))), cuts)
 
 
-_BY_SIZES = 3
+_EVENLY, _BY_SIZES = 1, 3
 
 
 @rule("Slice")
@@ -83,7 +87,7 @@ def slice_(n: Source, b: Builder) -> tuple[Value, ...]:
     extent = x.type.shape[axis]
     if n.has(1):
         sizes = n.extents(1, "sizes")
-    elif not points:
+    elif not points or (record.number("sourceType") == _EVENLY and len(points) == 1):
         sizes = (dims.floordiv(extent, len(n.outputs) or 1),) * len(n.outputs)
     elif record.number("sourceType") == _BY_SIZES or (
         len(points) == len(n.outputs) and record.number("sourceType") != 0
@@ -91,7 +95,7 @@ def slice_(n: Source, b: Builder) -> tuple[Value, ...]:
         sizes = tuple(points)
     else:
         edges = [0, *points, extent]
-        sizes = tuple(last - first for first, last in zip(edges[:-1], edges[1:], strict=True))
+        sizes = tuple(last - first for first, last in pairwise(edges))
     if len(sizes) != len(n.outputs):
         raise n.invalid(f"{len(sizes)} parts for {len(n.outputs)} outputs")
     return b.multi(ops.Split(axis=axis, sizes=sizes), x)
@@ -100,7 +104,9 @@ def slice_(n: Source, b: Builder) -> tuple[Value, ...]:
 @rule("GatherV2", "Gather")
 def gather(n: Source, b: Builder) -> Value:
     x = n.operand(0)
-    axis = n.whole(2, "an axis") if n.has(2) else (n.main.number("axis") if n.main and n.kind == "Gather" else 0)
+    axis = (
+        n.whole(2, "an axis") if n.has(2) else (n.main.number("axis") if n.main and n.kind == "Gather" else 0)
+    )
     return b(ops.Gather(axis=x.type.axis(axis)), x, n.operand(1))
 
 
@@ -115,7 +121,13 @@ def gather_nd(n: Source, b: Builder) -> Value:
     return b(ops.GatherND(), n.operand(0), n.operand(1))
 
 
-_REDUCTIONS = {-1: "none", 0: "add", 2: "mul"}
+@rule("ReverseSequence")
+def reverse_sequence(n: Source, b: Builder) -> Value:
+    time, batch = (n.parameters.number(f"{name}Dim") for name in ("seq", "batch"))
+    return b(ops.ReverseSequence(time_axis=time, batch_axis=batch), n.operand(0), n.operand(1))
+
+
+_REDUCTIONS: dict[int, Reduction] = {-1: "none", 0: "add", 2: "mul"}
 
 
 @rule("ScatterElements")
@@ -135,7 +147,7 @@ def scatter_nd(n: Source, b: Builder) -> Value:
     return b(ops.ScatterND(reduction="add"), zeros, indices, updates)
 
 
-def _reduction(n: Source) -> str:
+def _reduction(n: Source) -> Reduction:
     number = n.main.number("opType") if n.main else -1
     if number not in _REDUCTIONS:
         raise n.unsupported(f"the reduction {number}")

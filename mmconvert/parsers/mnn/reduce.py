@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mmconvert import dtypes, mnnlib
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
+from mmconvert.ir.op import Op
 from mmconvert.parsers.mnn.source import Source
 from mmconvert.parsers.mnn.weights import floats
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("MNN")
 
-_REDUCTIONS = {
+_REDUCTIONS: dict[str, Callable[..., Op]] = {
     "SUM": ops.ReduceSum,
     "ASUM": ops.ReduceL1,
     "SUMSQ": ops.ReduceSumSquare,

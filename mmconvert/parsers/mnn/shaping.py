@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import numpy as np
 
 from mmconvert import dtypes, mnnlib
 from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
+from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
+from mmconvert.ir.ops.pad import PadMode
 from mmconvert.ir.types import Layout, Shape
 from mmconvert.parsers.mnn.source import Source
 from mmconvert.rules import Rules
@@ -134,7 +139,7 @@ def broadcast_to(n: Source, b: Builder) -> Value:
     return b(ops.Expand(shape=n.extents(1, "a shape")), n.operand(0))
 
 
-_MODES = {0: "constant", 1: "reflect", 2: "symmetric", 3: "edge"}
+_MODES: dict[int, PadMode] = {0: "constant", 1: "reflect", 2: "symmetric", 3: "edge"}
 
 
 @rule("Padding")
@@ -170,12 +175,22 @@ def fill(n: Source, b: Builder) -> Value:
 
 @rule("Range")
 def range_(n: Source, b: Builder) -> Value:
-    start, limit, delta = (n.extent(i, "a bound") for i in range(3))
-    if not isinstance(delta, int) or delta == 0 or n.operand(0).type.dtype != dtypes.I32:
-        raise n.unsupported("of other than integers, by a known step")
-    span = limit - start if delta > 0 else start - limit
-    size = dims.maximum(dims.ceildiv(span, abs(delta)), 0)
-    return b(ops.Range(size=size), *n.operands())
+    return b(ops.Range(size=_steps(n)), *n.operands())
+
+
+def _steps(n: Source) -> Extent:
+    """How many numbers there are."""
+    if n.operand(0).type.dtype != dtypes.I32:
+        start, limit, delta = (float(n.scalar(i, "a bound")) for i in range(3))
+        steps = (limit - start) / delta if delta else math.nan
+        if not 0 <= steps < 1 << 31:
+            raise n.invalid(f"from {start} to {limit} by {delta}")
+        return math.ceil(steps)
+    first, last, step = (n.extent(i, "a bound") for i in range(3))
+    if not isinstance(step, int) or step == 0:
+        raise n.unsupported("by a step that is not known")
+    span = last - first if step > 0 else first - last
+    return dims.maximum(dims.ceildiv(span, abs(step)), 0)
 
 
 @rule("DepthToSpace")
@@ -192,11 +207,14 @@ def space_to_depth(n: Source, b: Builder) -> Value:
     return b(ops.SpaceToDepth(block=n.parameters.number("blockSize"), layout=Layout.NCHW), n.operand(0))
 
 
+_SAMPLES: dict[int, Literal["linear", "nearest"]] = {0: "linear", 1: "nearest"}
+_BORDERS: dict[int, Literal["zeros", "border"]] = {0: "zeros", 1: "border"}
+
+
 @rule("GridSample")
 def grid_sample(n: Source, b: Builder) -> Value:
     record = n.parameters
-    modes, borders = {0: "linear", 1: "nearest"}, {0: "zeros", 1: "border"}
-    mode, border = modes.get(record.number("mode")), borders.get(record.number("paddingMode"))
+    mode, border = _SAMPLES.get(record.number("mode")), _BORDERS.get(record.number("paddingMode"))
     if mode is None or border is None:
         raise n.unsupported("reflections, or another way of sampling")
     op = ops.GridSample(mode=mode, padding=border, align_corners=bool(record.number("alignCorners")))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmconvert import flatview
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.files import map_file
-from mmconvert import flatview
-from mmconvert.parsers.tflite import schema, tensors
 from mmconvert.flatview import Table
+from mmconvert.parsers.tflite import schema, tensors
 from mmconvert.parsers.tflite.tensors import Record
 from mmconvert.tensors import Array
 

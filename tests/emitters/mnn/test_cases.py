@@ -70,6 +70,10 @@ def test_every_limitation_is_met() -> None:
 
 
 def test_most_of_what_is_float_is_there() -> None:
-    rows = [c for c in ALL if all(d is None or d.dtype == "f32" and len(d.shape) in range(1, 5) for d in c.inputs)]
+    rows = [
+        c
+        for c in ALL
+        if all(d is None or (d.dtype == "f32" and len(d.shape) in range(1, 5)) for d in c.inputs)
+    ]
     expressed = [case for case in rows if not any(item.covers(case) for item in CANNOT)]
     assert len(expressed) >= 0.9 * len(rows)

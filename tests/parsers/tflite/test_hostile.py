@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mmconvert
-from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert import flatview
+from mmconvert.errors import InvalidModelError, UnsupportedError
 from tests.parsers.tflite.files import Graph, Op, Tensor, build, load, save
 
 X = Tensor((3,))

@@ -100,7 +100,7 @@ def test_sources(samples: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("plugins")
 def test_entry_points_add_formats() -> None:
-    assert [f.name for f in formats()] == ["keras", "onnx", "ort", "tflite", "mmir", "npu"]
+    assert [f.name for f in formats()] == ["keras", "onnx", "ort", "tflite", "mnn", "mmir", "npu"]
     assert find("npu").parser == "vendor.npu.parser"
     assert of_target(Path("m.npu")).emitter == "vendor.npu.emitter"
 

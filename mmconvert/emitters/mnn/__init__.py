@@ -23,8 +23,9 @@ from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
 
-__all__ = ["SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
+PRECISIONS = ("fp16",)
 SUFFIXES = (".mnn",)
 TARGET_LAYOUT = Layout.NCHW
 _FROM_ONNX = 3

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.emitters.flat import Blob, Table
 from mmconvert.emitters.mnn.fusion import Tail
 from mmconvert.emitters.mnn.layouts import channels_first
@@ -135,7 +136,18 @@ def constants(
         return [weight] if bias is None else [weight, out.reshape(bias, (channels,))], {}
     fixed = None if bias is None else bias.constant
     numbers = np.zeros(channels, np.float32) if fixed is None else fixed.numpy().reshape(-1)
-    return [], {"weight": floats(weight.constant), "bias": numbers.tolist()}
+    return [], {**weights(weight.constant), "bias": numbers.tolist()}
+
+
+_HALF = 3
+
+
+def weights(tensor: Tensor) -> dict[str, Any]:
+    """The slot for the weights of a convolution over images: as they are, or as the half floats behind them."""
+    half = tensor.stored
+    if half is None or half.dtype != dtypes.F16:
+        return {"weight": floats(tensor)}
+    return {"quanParameter": table("IDSTQuan", type=_HALF, buffer=Blob(half.nbytes, half.numpy))}
 
 
 def floats(tensor: Tensor) -> Blob:
@@ -186,6 +198,7 @@ def _conv_3d(
     else:
         common |= {"padMode": CAFFE, "pads": [*(p for p, _ in pads), *(p for _, p in pads)]}
     _, slots = constants(weight, bias, channels[1], out)
+    slots = {"weight": floats(weight.constant), "bias": slots["bias"]}
     kind = "ConvTranspose3D" if isinstance(op, ConvTranspose) else "Convolution3D"
     parameters: Table = table("Convolution3DCommon", **common)
     out(kind, (x,), tail.output, common=parameters, **slots)

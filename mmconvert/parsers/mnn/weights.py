@@ -13,26 +13,29 @@ from mmconvert.parsers.mnn.source import Source
 from mmconvert.tensors import Array, Tensor
 
 _SLOTS = {
-    mnnlib.FLOAT: ("float32s", dtypes.F32),
-    mnnlib.INT32: ("int32s", dtypes.I32),
-    mnnlib.INT64: ("int64s", dtypes.I64),
-    mnnlib.UINT8: ("uint8s", dtypes.U8),
-    mnnlib.INT8: ("int8s", dtypes.I8),
+    mnnlib.FLOAT: "float32s",
+    mnnlib.INT32: "int32s",
+    mnnlib.INT64: "int64s",
+    mnnlib.UINT8: "uint8s",
+    mnnlib.INT8: "int8s",
 }
 _PALETTE, _SPARSE, _HALF, _PLAIN = 1, 2, 3, 4
 
 
 def constant(n: Source) -> Tensor:
-    """The elements of a Const."""
+    """The elements of a Const, in f32 or i32, as MNN computes with them."""
     blob = n.parameters
     kind = blob.number("dataType")
     if kind == mnnlib.HALF:
         shape = _shape(n, blob)
-        return _checked(n, blob.vector("uint8s").view(np.float16), shape)
+        data = blob.vector("uint8s")
+        if data.size % 2:
+            raise n.invalid("half a number")
+        return _checked(n, data.view(np.float16), shape).cast(dtypes.F32)
     if kind not in _SLOTS:
         raise n.unsupported(f"elements of the type {kind}")
-    slot, _ = _SLOTS[kind]
-    return _checked(n, blob.vector(slot), _shape(n, blob))
+    tensor = _checked(n, blob.vector(_SLOTS[kind]), _shape(n, blob))
+    return tensor if kind == mnnlib.FLOAT else tensor.cast(dtypes.I32)
 
 
 def _shape(n: Source, blob: Record) -> tuple[int, ...]:

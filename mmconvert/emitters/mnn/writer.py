@@ -66,6 +66,7 @@ class Writer:
         self.operators: list[Table] = []
         self._indices: dict[tuple[Value, bool], int] = {}
         self._constants: dict[tuple[Any, ...], Value] = {}
+        self._reshaped: dict[tuple[Value, Shape], Value] = {}
         self._names: dict[str, int] = {}
 
     # --- operators -----------------------------------------------------------------------------------
@@ -201,7 +202,10 @@ class Writer:
             return value
         if value.constant is not None:
             return self.tensor(value.constant.reshape(known(shape, "the shape of a constant")), value.name)
-        return self.reshape_into(value, Value(value.type.with_shape(shape), f"{self.scope}/reshape"))
+        if (value, shape) not in self._reshaped:
+            made = Value(value.type.with_shape(shape), f"{self.scope}/reshape")
+            self._reshaped[value, shape] = self.reshape_into(value, made)
+        return self._reshaped[value, shape]
 
     def reshape_into(self, value: Value, result: Value) -> Value:
         """Writes ``result`` as ``value`` under its shape; of a constant as another one.

@@ -143,7 +143,7 @@ _HALF = 3
 
 
 def weights(tensor: Tensor) -> dict[str, Any]:
-    """The slot for the weights of a convolution over images: as they are, or as the half floats behind them."""
+    """The slot for the weights of a convolution: as they are, or as the half floats behind them."""
     half = tensor.stored
     if half is None or half.dtype != dtypes.F16:
         return {"weight": floats(tensor)}

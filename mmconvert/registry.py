@@ -114,6 +114,15 @@ FORMATS = (
         extra="ncnn",
     ),
     Format(
+        "mnn",
+        "MNN",
+        (".mnn",),
+        parser="mmconvert.parsers.mnn",
+        emitter="mmconvert.emitters.mnn",
+        runtime="mmconvert.runtimes.mnn",
+        extra="mnn",
+    ),
+    Format(
         "mmir",
         "mmconvert's own IR",
         (".mmir",),

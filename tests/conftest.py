@@ -14,7 +14,7 @@ from tests import digits
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the digit classifier in every format; tests only read it."""
     folder = tmp_path_factory.mktemp("samples")
-    for format in ("onnx", "tflite", "mmir"):
+    for format in ("onnx", "tflite", "mnn", "mmir"):
         digits.converted(folder, format)
     shutil.copy(digits.KERAS, folder / "digits.keras")
     shutil.copy(digits.h5(), folder / "digits.h5")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-FORMATS = ("onnx", "keras", "h5", "tflite")
+FORMATS = ("onnx", "keras", "h5", "tflite", "mnn")
 ERRORS = {"InvalidModelError", "InferenceError", "UnsupportedError"}
 
 

@@ -7,9 +7,9 @@ default is not 0::
     OPERATOR_CODE(version=3)        # a table to be written; a slot that has its default is left out
 
 Types: scalars ``i8 u8 i16 u16 i32 u32 i64 u64 f32 f64 bool``; ``string``; ``table``; vectors ``[i32]``,
-``[string]``, ``[table]``, and ``[i32*3]`` of structs of three; and ``blob``, a vector of bytes that is loaded
-only while it is written. ``_`` holds the place of a slot that is never written. A union is two slots, a
-``u8`` and a ``table``.
+``[string]``, ``[table]``, and ``[i32*3]`` of structs of three; and ``blob``, a vector of bytes (or of wider
+scalars) that is loaded only while it is written. ``_`` holds the place of a slot that is never written. A
+union is two slots, a ``u8`` and a ``table``.
 
 An offset in a FlatBuffer points forward. So everything small is laid out first, in memory, with each table
 ahead of what it refers to; then the places of the blobs are known, and they follow one at a time.
@@ -49,10 +49,14 @@ _BLOB_ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blob:
-    """A vector of ``nbytes`` bytes, which ``load`` brings in when they are written."""
+    """A vector of ``nbytes`` bytes, which ``load`` brings in when they are written.
+
+    Its length counts scalars of ``itemsize`` bytes.
+    """
 
     nbytes: int
     load: Callable[[], Array]
+    itemsize: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,7 +248,7 @@ def write(file: BinaryIO, laid_out: LaidOut) -> None:
     file.write(laid_out.data)
     at = len(laid_out.data)
     for position, blob in laid_out.blobs:
-        file.write(bytes(position - at) + struct.pack("<I", blob.nbytes))
+        file.write(bytes(position - at) + struct.pack("<I", blob.nbytes // blob.itemsize))
         write_blob(file, blob)
         at = position + 4 + blob.nbytes
 

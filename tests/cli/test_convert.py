@@ -194,7 +194,7 @@ def test_inputs_that_are_no_arrays(mmconvert: Command, tmp_path: Path) -> None:
         (["SOURCE", "model"], "the name has no suffix"),
         (["SOURCE", "m.onnx", "--to", "tensorflow"], "there is no format 'tensorflow'"),
         (["SOURCE", "m.onnx", "--to", "onx"], "did you mean onnx?"),
-        (["SOURCE", "m.onnx", "-sf", "pytorch"], "there is no format 'pytorch'"),
+        (["SOURCE", "m.onnx", "-sf", "coreml"], "there is no format 'coreml'"),
         (["SOURCE", "no/such/folder/m.onnx"], "there is no such folder"),
         (["SOURCE", "SOURCE/m.onnx"], "is no folder"),
         (["SOURCE", ".", "--to", "onnx"], "this is a folder"),

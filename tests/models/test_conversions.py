@@ -41,7 +41,7 @@ def _feeds(name: str, path: Path) -> list[Feed]:
     return feeds
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".mnn"])
 @pytest.mark.parametrize("name", MODELS)
 def test_equivalent_to_the_source_framework(name, suffix, tmp_path):
     source, target = _source(name), tmp_path / f"{name}{suffix}"

@@ -20,6 +20,7 @@ from mmconvert.ir.ops.matmul import MatMul
 from mmconvert.ir.ops.reduce import ReduceMax, widen
 from mmconvert.ir.ops.shape import Concat, Expand, Range, Reshape, Shape, Transpose, Unsqueeze
 from mmconvert.ir.ops.softmax import Softmax
+from mmconvert.ir.ops.unary import Cast
 from mmconvert.ir.types import Array, Extent, TensorType, broadcast
 
 
@@ -154,7 +155,8 @@ def positions(b: Builder, x: Value, axis: int, dtype: DType = dtypes.I64) -> Val
     if isinstance(size, int):
         return b.constant(np.arange(size), dtype)
     start, step = np.array(0, np.int64), np.array(1, np.int64)
-    return b(Range(size=size), start, extent(b, x, axis), step)
+    counted = b(Range(size=size), start, extent(b, x, axis), step)
+    return counted if dtype == dtypes.I64 else b(Cast(to=dtype), counted)
 
 
 def _shared(b: Builder, x: Value, query: Value) -> Value:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmconvert.parsers.tflite import flat
-from mmconvert.parsers.tflite.flat import Table
+from mmconvert import flatview
+from mmconvert.flatview import Table
 from mmconvert.parsers.tflite.reader import ModelFile
 from mmconvert.tensors import Array
 
@@ -50,7 +50,7 @@ def read(file: ModelFile) -> About:
         return about
     written = file.metadata[ENTRY].tobytes()
     about.files = {**_archive(file.path), ENTRY: written}
-    model = flat.root(memoryview(written))
+    model = flatview.root(memoryview(written))
     about.properties = {key: text for key, slot in _MODEL.items() if (text := model.text(slot))}
     for graph in model.tables(_MODEL_GRAPHS)[:1]:
         for index, tensor in enumerate(graph.tables(_GRAPH_INPUTS)):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmconvert import flatview
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.files import map_file
-from mmconvert.parsers.tflite import flat, schema, tensors
-from mmconvert.parsers.tflite.flat import Table
+from mmconvert.flatview import Table
+from mmconvert.parsers.tflite import schema, tensors
 from mmconvert.parsers.tflite.tensors import Record
 from mmconvert.tensors import Array
 
@@ -92,7 +93,7 @@ def open_model(path: Path) -> ModelFile:
     data = map_file(path)
     if bytes(data[4:8]) != schema.IDENTIFIER:
         raise InvalidModelError("the file is no TensorFlow Lite model", where=str(path))
-    model = flat.root(data)
+    model = flatview.root(data)
     version = model.number(schema.Model.VERSION, "u32")
     if version != schema.VERSION:
         raise UnsupportedError(f"version {version} of the TensorFlow Lite schema", where=str(path))

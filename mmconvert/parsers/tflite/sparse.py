@@ -13,8 +13,8 @@ import numpy as np
 
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.flatview import Table
 from mmconvert.parsers.tflite import schema
-from mmconvert.parsers.tflite.flat import Table
 from mmconvert.tensors import Array, Tensor
 
 LIMIT = 1 << 31

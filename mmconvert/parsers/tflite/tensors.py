@@ -10,8 +10,8 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.flatview import Table
 from mmconvert.parsers.tflite import schema
-from mmconvert.parsers.tflite.flat import Table
 from mmconvert.parsers.tflite.sparse import densified
 from mmconvert.tensors import Array, Tensor
 

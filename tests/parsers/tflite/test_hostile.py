@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mmconvert
+from mmconvert import flatview
 from mmconvert.errors import InvalidModelError, UnsupportedError
-from mmconvert.parsers.tflite import flat
 from tests.parsers.tflite.files import Graph, Op, Tensor, build, load, save
 
 X = Tensor((3,))
@@ -49,9 +49,9 @@ def test_a_vector_longer_than_the_file() -> None:
     table = bytearray(struct.pack("<I", 12) + struct.pack("<HHH", 6, 8, 4) + b"\0\0")
     table += struct.pack("<iI", 8, 4) + struct.pack("<I", 1 << 30)
     with pytest.raises(InvalidModelError, match="longer than it"):
-        flat.root(memoryview(bytes(table))).vector(0, "i64")
+        flatview.root(memoryview(bytes(table))).vector(0, "i64")
     with pytest.raises(InvalidModelError):
-        flat.root(memoryview(data)).text(0)
+        flatview.root(memoryview(data)).text(0)
 
 
 def test_enormous_shapes(tmp_path: Path) -> None:

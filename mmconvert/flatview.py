@@ -121,6 +121,22 @@ class Table:
         places = range(start, start + 4 * count, 4)
         return [Table(self._data, place + _number(self._data, place, "u32")) for place in places]
 
+    def texts(self, slot: int) -> list[str]:
+        """A vector of strings; empty when there is none."""
+        start, count = self.span(slot, 4)
+        return [self._string(place) for place in range(start, start + 4 * count, 4)]
+
+    def _string(self, place: int) -> str:
+        """The string that the offset at ``place`` leads to."""
+        at = place + int(_number(self._data, place, "u32"))
+        length = int(_number(self._data, at, "u32"))
+        if at + 4 + length > len(self._data):
+            raise damaged("a name is longer than it")
+        try:
+            return str(self._data[at + 4 : at + 4 + length], "utf-8")
+        except UnicodeDecodeError as error:
+            raise damaged("a name is not UTF-8") from error
+
     def _target(self, slot: int) -> int:
         place = self._at + self._slots[slot]
         return place + int(_number(self._data, place, "u32"))

@@ -1,0 +1,69 @@
+"""Writes MNN files.
+
+The graph that is written is channels-first, and has only what ``obstacle`` does not object to:
+``passes.legalize`` with ``obstacle`` brings it there. MNN computes in float32 and int32: integers of 64 bits
+are narrowed, and booleans are integers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmconvert import dtypes, mnnlib
+from mmconvert.emitters import flat
+from mmconvert.emitters.flat import Table
+from mmconvert.emitters.mnn.constraints import obstacle
+from mmconvert.emitters.mnn.schema import table
+from mmconvert.emitters.mnn.subgraph import GraphWriter
+from mmconvert.emitters.mnn.writer import Writer
+from mmconvert.errors import UnsupportedError, merge_problems
+from mmconvert.files import atomic_write
+from mmconvert.ir.graph import Graph
+from mmconvert.ir.model import Module
+from mmconvert.ir.types import Layout
+
+__all__ = ["PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+
+PRECISIONS = ("fp16",)
+SUFFIXES = (".mnn",)
+TARGET_LAYOUT = Layout.NCHW
+_FROM_ONNX = 3
+
+
+def write(module: Module, path: Path) -> int:
+    """Writes a model to ``path``, whole or not at all; weights are read one at a time while it is written.
+
+    Returns:
+        How many operators the file has.
+
+    Raises:
+        UnsupportedError: something cannot be expressed in MNN; all of it is listed.
+        UsageError: the file cannot be written.
+    """
+    graphs = GraphWriter()
+    out = graphs.write_main(module.graph)
+    if graphs.problems:
+        raise UnsupportedError(
+            "MNN cannot express this model", where=str(path), problems=merge_problems(graphs.problems)
+        )
+    net = _net(module.graph, out, graphs.subgraphs)
+    with atomic_write(path) as stream:
+        flat.write(stream, flat.lay_out(net, b""))
+    return len(out.operators)
+
+
+def _net(graph: Graph, out: Writer, subgraphs: list[Table]) -> Table:
+    ends = dict(zip(graph.output_names, graph.outputs, strict=True)) | {v.name: v for v in graph.inputs}
+    types = {name: dtypes.name(value.type.dtype) for name, value in sorted(ends.items())}
+    return table(
+        "Net",
+        bizCode=json.dumps({"mmconvert": types}),
+        extraInfo=table("ExtraInfo", version=mnnlib.VERSION),
+        oplists=out.operators,
+        outputName=list(graph.output_names),
+        sourceType=_FROM_ONNX,
+        tensorName=out.tensors,
+        tensorNumber=len(out.tensors),
+        subgraphs=subgraphs or None,
+    )

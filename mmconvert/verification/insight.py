@@ -43,10 +43,9 @@ def insights(
                 "give typical ones (--inputs) for a verdict that means more"
             )
     notes += [
-        f"the output {o.name!r} is quantized: {o.moved:.2%} of its values are off by one unit, which is how "
-        "runtimes round" + (", more than usual" if o.moved > quanta.USUAL else "")
+        f"the output {o.name!r} is quantized: {o.moved:.2%} of its values are off by one unit{_rounded(o)}"
         for o in outputs
-        if o.moved and o.passed
+        if o.moved and (o.passed or o.error.within(o.budget))
     ]
     coarse = [o for o in outputs if o.source_error.maximum > COARSE]
     return notes + [
@@ -54,6 +53,12 @@ def insights(
         "on these inputs the verdict says little"
         for o in coarse
     ]
+
+
+def _rounded(output: OutputVerdict) -> str:
+    if not output.passed:
+        return ": more than rounding explains"
+    return ", which is how runtimes round" + (", more than usual" if output.moved > quanta.USUAL else "")
 
 
 def _is_constant(value: Value, arrays: Sequence[Array]) -> bool:

@@ -140,7 +140,7 @@ def judge(
     verdict.notes += insights(graph, [o.truth for o in observations], verdict.outputs)
     if not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
-        worst = max(range(len(scores)), key=lambda i: max(_over(o) for o in scores[i]))
+        worst = max(range(len(scores)), key=lambda i: max(_severity(o) for o in scores[i]))
         _localize(verdict, graph, target, observations[worst].feed, k)
     return verdict
 
@@ -190,7 +190,8 @@ def _on_grid(
     error = compare.measure(actual.astype(np.float64), near)
     own_error = compare.measure(witness.astype(np.float64), quanta.nearest(witness, truth, own))
     share = quanta.moved(actual, near, unit)
-    return OutputVerdict(exact.name, error, own_error, allowed, error.within(allowed), share)
+    passed = error.within(allowed) and not quanta.is_too_many(share, actual.size)
+    return OutputVerdict(exact.name, error, own_error, allowed, passed, share)
 
 
 def _compare(
@@ -222,7 +223,7 @@ def _compare(
 
 def _summarise(scores: Sequence[Sequence[OutputVerdict]]) -> list[OutputVerdict]:
     """For each output the input on which it came closest to its budget, or went furthest over it."""
-    return [max(_with_shared_budget(outputs), key=_over) for outputs in zip(*scores, strict=True)]
+    return [max(_with_shared_budget(outputs), key=_severity) for outputs in zip(*scores, strict=True)]
 
 
 def _with_shared_budget(outputs: Sequence[OutputVerdict]) -> list[OutputVerdict]:
@@ -240,6 +241,11 @@ def _with_shared_budget(outputs: Sequence[OutputVerdict]) -> list[OutputVerdict]
 
 def _over(output: OutputVerdict) -> float:
     return output.error.over(output.budget)
+
+
+def _severity(output: OutputVerdict) -> tuple[bool, float]:
+    """Orders outputs; one may fail within its budget, when too many of its values are off by one unit."""
+    return not output.passed, _over(output)
 
 
 def _run(side: Side, feed: Feed, truth: Mapping[str, Array], notes: list[str]) -> Mapping[str, Array]:

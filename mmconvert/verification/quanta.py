@@ -1,7 +1,8 @@
 """Outputs on a grid: integers that stand for real numbers, and real numbers that were such integers.
 
 Runtimes round to a grid in different ways (halves to even or away from zero; fixed-point arithmetic twice),
-so that a number close to the middle of two may come to lie on either. One unit is no error there.
+so that a number close to the middle of two may come to lie on either. One unit is no error there, as long as
+it is so for few of the numbers: a wrong zero point moves all of them by one unit, and rounding down half.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from mmconvert.verification.saturation import MOVES, origin
 
 USUAL = 0.001
 """The share of values that is off by one unit when nothing but rounding differs."""
+
+MOST = 0.1
+"""The share above which it is an error: means over a few integers, half of them ties, stay below it."""
 
 
 _MOVES = (*MOVES, ops.Expand, ops.Gather, ops.Pad, ops.Reverse, ops.Split, ops.Tile)
@@ -67,3 +71,8 @@ def one(truth: Array, unit: float) -> Error:
 def moved(actual: Array, truth: Array, unit: float) -> float:
     """The share of values that are on another place of the grid."""
     return float(np.mean(np.abs(actual - truth) > unit / 2)) if truth.size else 0.0
+
+
+def is_too_many(share: float, count: int) -> bool:
+    """Whether ``share`` of ``count`` values off by one unit is more than rounding explains."""
+    return share * count > max(1.0, MOST * count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import chain, repeat
 
 import numpy as np
 import pytest
@@ -470,6 +471,21 @@ def test_two_units_of_a_grid_are_not() -> None:
     graph = graph_of(GRID)
     verdict = verdict_on(graph, altered(graph, off(2000, 2)))
     assert [o.passed for o in verdict.outputs] == [False, False]
+
+
+def test_one_unit_everywhere_is_a_wrong_zero_point() -> None:
+    graph = graph_of(GRID)
+    verdict = verdict_on(graph, altered(graph, off(1, 1)))
+    assert [o.passed for o in verdict.outputs] == [False, False]
+    assert "100.00% of its values are off by one unit: more than rounding explains" in verdict.notes[0]
+
+
+def test_one_unit_everywhere_on_one_input_alone() -> None:
+    graph = graph_of(GRID)
+    changes = chain([off(2000, 1), off(1, 1)], repeat(off(2000, 1)))
+    verdict = verdict_on(graph, altered(graph, lambda outputs: next(changes)(outputs)))
+    assert [o.passed for o in verdict.outputs] == [False, False]
+    assert [o.moved for o in verdict.outputs] == [1.0, 1.0]
 
 
 def test_integers_that_nobody_quantized_have_to_be_equal() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmconvert.verification.quanta import quantum
+from mmconvert.verification.quanta import is_too_many, quantum
 from tests.verification.graphs import graph_of
 
 
@@ -27,3 +27,12 @@ def graph(lines: list[str], result: str) -> str:
 )
 def test_quantum(lines: list[str], result: str, unit: float) -> None:
     assert quantum(graph_of(graph(lines, result)).outputs[0]) == unit
+
+
+@pytest.mark.parametrize(
+    ("moved", "count", "too_many"),
+    [(0, 9, False), (1, 1, False), (1, 9, False), (2, 9, True), (2, 20, False), (3, 20, True), (9, 9, True)],
+)
+def test_how_many_values_rounding_moves(moved: int, count: int, too_many: bool) -> None:
+    """One of a few may be moved, and a tenth of many."""
+    assert is_too_many(moved / count, count) is too_many

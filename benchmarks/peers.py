@@ -23,8 +23,6 @@ ONNX2TF = "onnx2tf==2.6.9"
 PYTHON = "3.12"
 ONNXSIM, ONNXSLIM = "onnxsim==0.8.1", "onnxslim==0.1.98"
 TENSORFLOW = "2.21"
-ONNXSLIM = "onnxslim==0.1.98"
-ONNXSIM = "onnxsim==0.8.1"
 SIMPLIFIER_NEEDS = ("onnx==1.23.2", "onnxruntime==1.31.1")
 SIMPLIFIER_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -193,12 +193,8 @@ class Recurrent(Op):
         return activate
 
 
-@operator
-class RNN(Recurrent):
-    """``h = f(w x + wb + r h + rb)``; see ``Recurrent``."""
-
-    gates: ClassVar[int] = 1
-    functions: ClassVar[int] = 1
+class OneState(Recurrent):
+    """A recurrent layer whose one state is what it gives out."""
 
     def infer(
         self,
@@ -236,6 +232,14 @@ class RNN(Recurrent):
 
         return as_scan(self, b, x, weight, recurrence, bias, lengths, (initial_h,), None)
 
+
+@operator
+class RNN(OneState):
+    """``h = f(w x + wb + r h + rb)``; see ``Recurrent``."""
+
+    gates: ClassVar[int] = 1
+    functions: ClassVar[int] = 1
+
     def step(
         self, v: Array, h: Array, c: Array, weights: Weights, f: tuple[Activation, ...]
     ) -> tuple[Array, Array]:
@@ -243,7 +247,7 @@ class RNN(Recurrent):
 
 
 @operator
-class GRU(Recurrent):
+class GRU(OneState):
     """Gates z (update), r (reset), h (new), stacked in this order in the weights::
 
         z = f(wz x + wbz + rz h + rbz)      r = f(wr x + wbr + rr h + rbr)
@@ -257,42 +261,6 @@ class GRU(Recurrent):
     functions: ClassVar[int] = 2
 
     linear_before_reset: bool = False
-
-    def infer(
-        self,
-        x: TensorType,
-        weight: TensorType,
-        recurrence: TensorType,
-        bias: TensorType | None = None,
-        lengths: TensorType | None = None,
-        initial_h: TensorType | None = None,
-    ) -> tuple[TensorType, TensorType]:
-        return self.states(x, weight, recurrence, bias, lengths, initial_h)
-
-    def evaluate(
-        self,
-        x: Array,
-        weight: Array,
-        recurrence: Array,
-        bias: Array | None = None,
-        lengths: Array | None = None,
-        initial_h: Array | None = None,
-    ) -> tuple[Array, Array]:
-        return self.run(x, (weight, recurrence, bias, None), lengths, (initial_h, None))[:2]
-
-    def decompose(
-        self,
-        b: Builder,
-        x: Value,
-        weight: Value,
-        recurrence: Value,
-        bias: Value | None = None,
-        lengths: Value | None = None,
-        initial_h: Value | None = None,
-    ) -> tuple[Value, ...]:
-        from mmconvert.ir.ops.steps import as_scan  # which is made of most other operators
-
-        return as_scan(self, b, x, weight, recurrence, bias, lengths, (initial_h,), None)
 
     def step(
         self, v: Array, h: Array, c: Array, weights: Weights, f: tuple[Activation, ...]

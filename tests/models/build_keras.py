@@ -87,11 +87,11 @@ def calibrate_classifier(model: Any, images: NDArray[np.float32]) -> None:
 
 def check(model: Any, images: NDArray[np.float32]) -> None:
     """Fails when the probabilities are broken, or are (nearly) the same whatever the image."""
-    probabilities = np.asarray(model(images[:4], training=False))
+    probabilities = np.asarray(model(images, training=False))
     if not np.allclose(probabilities.sum(axis=-1), 1, atol=1e-4):
         raise SystemExit("the probabilities do not sum to one")
     # Of the logarithms, because one of a thousand probabilities is small however much it moves.
-    spread = np.ptp(np.log(probabilities[:2]), axis=0)
+    spread = np.ptp(np.log(probabilities), axis=0)
     if not spread.max() > 0.1:
         raise SystemExit("the probabilities do not depend on the image")
 

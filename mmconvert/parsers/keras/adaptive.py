@@ -17,14 +17,17 @@ rule: Rules[str] = Rules("Keras")
 
 @rule(*(f"Adaptive{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)))
 def adaptive_pooling(layer: KerasLayer, b: Builder) -> Value:
+    counts = layer.sizes("output_size", layer.spatial_rank)
+    return pooled(layer, b, layer.image(), counts, average=layer.kind.startswith("AdaptiveAverage"))
+
+
+def pooled(layer: KerasLayer, b: Builder, x: Value, counts: tuple[int, ...], *, average: bool) -> Value:
     """Window ``i`` of ``n`` over an extent reaches from ``floor(i * extent / n)`` to the next one's ceiling.
 
     Along each axis on its own: averages of windows with equal weights, and maxima, can be taken in turn.
     """
-    x, layout = layer.image(), layer.layout()
-    counts = layer.sizes("output_size", layer.spatial_rank)
+    layout = layer.layout()
     axes = tuple(layout.spatial_axes(x.type.rank))
-    average = layer.kind.startswith("AdaptiveAverage")
     extents = [layer.extent(x, axis) for axis in axes]
     if all(extent % count == 0 for extent, count in zip(extents, counts, strict=True)):
         kernel = tuple(extent // count for extent, count in zip(extents, counts, strict=True))

@@ -23,7 +23,6 @@ from mmconvert.ir.ops import (
     Equal,
     Expand,
     Fill,
-    Gather,
     GatherElements,
     Inverse,
     LayerNorm,
@@ -267,17 +266,6 @@ def _tensordot(b: Builder, left: Value, right: Value, first: Any, second: Any) -
     return b(Reshape(shape=(*outside, *behind)), b(MatMul(), a, c))
 
 
-@rule("ops.Trace")
-def trace(layer: KerasLayer, b: Builder) -> Value:
-    x = layer.tensor(0, "x")
-    axes = layer.axis(x, "axis1", 0), layer.axis(x, "axis2", 1)
-    if layer.integer("offset", 0) != 0 or sorted(axes) != [x.type.rank - 2, x.type.rank - 1]:
-        raise layer.refuse("diagonals other than the main one of the last two axes")
-    rows, columns = (layer.extent(x, axis) for axis in (-2, -1))
-    eye = np.eye(rows, columns).astype(x.type.dtype)
-    return b(ReduceSum(axes=tuple(sorted(axes)), keepdims=False), b(Mul(), x, eye))
-
-
 @rule("ops.Inv")
 def inverse(layer: KerasLayer, b: Builder) -> Value:
     return b(Inverse(), floating(b, layer.tensor(0, "x")))
@@ -296,13 +284,13 @@ def pool(layer: KerasLayer, b: Builder) -> Value:
         kernel=kernel,
         strides=strides,
         dilations=(1,) * rank,
-        padding=_padding(layer, rank),
+        padding=padding(layer, rank),
         layout=layer.layout(),
     )
     return b(op, x)
 
 
-def _padding(layer: KerasLayer, rank: int) -> Padding:
+def padding(layer: KerasLayer, rank: int) -> Padding:
     match layer.string("padding", "valid").lower():
         case "same":
             return Same()
@@ -328,7 +316,7 @@ def conv(layer: KerasLayer, b: Builder) -> Value:
     op = Conv(
         strides=layer.sizes("strides", rank, 1),
         dilations=layer.sizes("dilation_rate", rank, 1),
-        padding=_padding(layer, rank),
+        padding=padding(layer, rank),
         groups=groups,
         layout=layout,
     )
@@ -400,15 +388,3 @@ def slice_(layer: KerasLayer, b: Builder) -> Value:
         raise layer.refuse("a start that is a tensor")
     op = Slice(axes=tuple(range(x.type.rank)), starts=tuple(starts), sizes=sizes, steps=(1,) * x.type.rank)
     return b(op, x)
-
-
-@rule("ops.Diagonal")
-def diagonal(layer: KerasLayer, b: Builder) -> Value:
-    x = layer.tensor(0, "x")
-    axes = layer.axis(x, "axis1", 0), layer.axis(x, "axis2", 1)
-    if layer.integer("offset", 0) != 0 or axes != (x.type.rank - 2, x.type.rank - 1):
-        raise layer.refuse("diagonals other than the main one of the last two axes")
-    rows, columns = (layer.extent(x, axis) for axis in axes)
-    flat = b(Reshape(shape=(*x.type.shape[:-2], rows * columns)), x)
-    places = np.arange(min(rows, columns), dtype=np.int64) * (columns + 1)
-    return b(Gather(axis=x.type.rank - 2), flat, places)

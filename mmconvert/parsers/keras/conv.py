@@ -111,7 +111,7 @@ def conv_transpose(layer: KerasLayer, b: Builder) -> Value:
         raise layer.refuse("groups")
     shapes = {"kernel": (*window.kernel, filters, _channels(layer, x, window))} | _bias(layer, filters)
     kernel, *bias = layer.variables(shapes)
-    padding, extra = _transposed_padding(layer, window, x)
+    padding, extra = transposed_padding(layer, window, x)
     op = ConvTranspose(
         strides=window.strides,
         dilations=window.dilations,
@@ -124,7 +124,7 @@ def conv_transpose(layer: KerasLayer, b: Builder) -> Value:
     return activate(layer, b(op, x, weight, _bias_weight(layer, bias)))
 
 
-def _transposed_padding(layer: KerasLayer, window: Window, x: Value) -> tuple[Padding, tuple[int, ...]]:
+def transposed_padding(layer: KerasLayer, window: Window, x: Value) -> tuple[Padding, tuple[int, ...]]:
     """What is cut off the full output, and what is added to it.
 
     Keras gives the output extent (``keras.backend.compute_conv_transpose_output_shape``), and TensorFlow pads

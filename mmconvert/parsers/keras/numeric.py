@@ -16,6 +16,7 @@ from mmconvert.ir.ops import (
     Add,
     And,
     Atan2,
+    BitShift,
     BitwiseAnd,
     BitwiseNot,
     BitwiseOr,
@@ -26,6 +27,7 @@ from mmconvert.ir.ops import (
     Equal,
     Erf,
     Exp,
+    Fill,
     Fmod,
     GreaterEqual,
     Identity,
@@ -117,6 +119,38 @@ def is_finite(layer: KerasLayer, b: Builder) -> Value:
     return b(Not(), b(Or(), b(IsNan(), x), b(IsInf(), x)))
 
 
+@rule("ops.Angle")
+def angle_of_real(layer: KerasLayer, b: Builder) -> Value:
+    """pi for numbers below 0."""
+    x = floating(b, layer.tensor(0, "x"))
+    zero, half = (b.constant(number, x.type.dtype) for number in (0.0, math.pi))
+    return b(Where(), b(Less(), x, zero), half, zero)
+
+
+@rule("ops.Imag")
+def imaginary(layer: KerasLayer, b: Builder) -> Value:
+    x = layer.tensor(0, "x")
+    return b(Fill(shape=x.type.shape, value=0.0, dtype=x.type.dtype))
+
+
+@rule("ops.Signbit")
+def sign_bit(layer: KerasLayer, b: Builder) -> Value:
+    """True for -0 as well, whose reciprocal is negative."""
+    x = layer.tensor(0, "x")
+    if x.type.dtype == dtypes.BOOL:
+        return b(Fill(shape=x.type.shape, value=False, dtype=dtypes.BOOL))
+    below = b(Less(), x, b.constant(0, x.type.dtype))
+    if not dtypes.is_float(x.type.dtype):
+        return below
+    return b(Or(), below, b(Equal(), b(Div(), 1.0, x), -math.inf))
+
+
+@rule("ops.LeftShift", "ops.BitwiseLeftShift", "ops.RightShift", "ops.BitwiseRightShift")
+def shift(layer: KerasLayer, b: Builder) -> Value:
+    left, right = operands(b, layer.operand(0, "x"), layer.operand(1, "y"))
+    return b(BitShift(left=layer.kind.endswith("LeftShift")), left, right)
+
+
 @rule("ops.Isposinf", "ops.Isneginf")
 def is_signed_infinity(layer: KerasLayer, b: Builder) -> Value:
     x = layer.tensor(0, "x")
@@ -126,10 +160,18 @@ def is_signed_infinity(layer: KerasLayer, b: Builder) -> Value:
 @rule("ops.NanToNum")
 def nan_to_num(layer: KerasLayer, b: Builder) -> Value:
     x = layer.floats(layer.tensor(0, "x"))
+    high, low = (
+        None if layer.setting(key, None) is None else layer.number(key) for key in ("posinf", "neginf")
+    )
+    return finite(b, x, layer.number("nan", 0.0), high, low)
+
+
+def finite(b: Builder, x: Value, nan: float, high: float | None = None, low: float | None = None) -> Value:
+    """``x`` with numbers for NaN and infinities, which are the largest of the type where none are given."""
     info = np.finfo(np.float32) if x.type.dtype.itemsize == 4 else np.finfo(x.type.dtype)
-    y = b(Where(), b(IsNan(), x), b.constant(layer.number("nan", 0.0), x.type.dtype), x)
-    for key, limit, infinity in (("posinf", info.max, math.inf), ("neginf", info.min, -math.inf)):
-        value = float(limit) if layer.setting(key, None) is None else layer.number(key)
+    y = b(Where(), b(IsNan(), x), b.constant(nan, x.type.dtype), x)
+    for given, limit, infinity in ((high, info.max, math.inf), (low, info.min, -math.inf)):
+        value = float(limit) if given is None else given
         y = b(Where(), b(Equal(), y, infinity), b.constant(value, x.type.dtype), y)
     return y
 
@@ -144,6 +186,12 @@ _PAIRS: dict[str, Callable[[Builder, Value, Value], Value]] = {
     "Heaviside": lambda b, x, y: b(
         Where(), b(Equal(), x, 0.0), y, b(Cast(to=x.type.dtype), b(GreaterEqual(), x, 0.0))
     ),
+    "Logaddexp2": lambda b, x, y: b(
+        Add(),
+        b(Max(), x, y),
+        b(Mul(), _rest(b, *(b(Mul(), v, math.log(2)) for v in (x, y))), 1 / math.log(2)),
+    ),
+    "Ldexp": lambda b, x, y: b(Mul(), floating(b, x), b(Exp(), b(Mul(), floating(b, y), math.log(2)))),
     "DivideNoNan": lambda b, x, y: _divide_no_nan(b, floating(b, x), floating(b, y)),
 }
 

@@ -117,7 +117,7 @@ def mel_spectrogram(layer: KerasLayer, b: Builder) -> Value:
     half = size // 2
     padded = b(Pad(pads=((0, 0), (half, half)), mode="reflect"), x)
     line = b(Unsqueeze(axes=(2,)), padded)
-    kernel = b.constant(_waves(layer, size).astype(x.type.dtype))
+    kernel = b.constant(waves(layer, size).astype(x.type.dtype))
     op = Conv(strides=(step,), dilations=(1,), padding=Explicit.zero(1), layout=Layout.NHWC)
     real, imaginary = b.multi(Split(axis=2, sizes=(half + 1, half + 1)), b(op, line, kernel))
     y = b(Sqrt(), b(Add(), b(Square(), real), b(Square(), imaginary)))
@@ -140,22 +140,27 @@ def _decibels(layer: KerasLayer, b: Builder, y: Value) -> Value:
     return b(Max(), log, b(Sub(), loudest, layer.number("top_db", 80.0)))
 
 
-def _waves(layer: KerasLayer, size: int) -> Array:
+def waves(layer: KerasLayer, size: int) -> Array:
     """Cosines, then negative sines, under the window: [2 * bins, size, 1]."""
+    angles = 2 * np.pi * np.outer(np.arange(size // 2 + 1), np.arange(size)) / size
+    return (np.concatenate([np.cos(angles), -np.sin(angles)]) * window(layer, size))[:, :, None]
+
+
+def window(layer: KerasLayer, size: int) -> Array:
+    """The weights of a sequence, in the middle of ``size`` samples."""
     length = size if layer.setting("sequence_length", None) is None else layer.integer("sequence_length")
     if not 1 <= length <= size <= MAX_LENGTH:
         raise layer.invalid(f"sequences of {length} in a transform of {size}")
     kind = layer.setting("window", "hann")
-    phase = 2 * np.pi * np.arange(length) / length
     if kind not in ("hann", "hamming", None):
         raise layer.refuse("a window that is neither hann nor hamming")
     alpha = {"hann": 0.5, "hamming": 0.54, None: 1.0}[kind]
-    window = np.zeros(size)
+    weights = np.zeros(size)
     start = (size - length) // 2
-    window[start : start + length] = alpha - (1 - alpha) * np.cos(phase)
-    angles = 2 * np.pi * np.outer(np.arange(size // 2 + 1), np.arange(size)) / size
-    waves = np.concatenate([np.cos(angles), -np.sin(angles)]) * window
-    return waves[:, :, None]
+    if kind is None:
+        start, length = 0, size
+    weights[start : start + length] = alpha - (1 - alpha) * np.cos(2 * np.pi * np.arange(length) / length)
+    return weights
 
 
 def _mel(layer: KerasLayer, bins: int) -> Array:

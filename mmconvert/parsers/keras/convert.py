@@ -201,6 +201,8 @@ class Converter:
             return None
 
     def _run(self, layer: Record, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...] | None:
+        if layer.is_operation:  # its arguments are its own, whatever they are called
+            return self._apply(layer, args, kwargs, None, self._b)
         mask, training = kwargs.pop("mask", None), kwargs.pop("training", None)
         if training and layer.legacy:
             # Keras 3 overrides the argument when it predicts, Keras 2 does not.

@@ -124,4 +124,6 @@ def _inverse_waves(layer: KerasLayer, size: int, step: int) -> Array:
     shape = window(layer, size)
     over = -(-size // step)
     squares = np.pad(shape**2, (0, over * step - size)).reshape(over, step).sum(0)
-    return (kernel * shape / np.tile(squares, over)[:size])[:, :, None]
+    total = np.tile(squares, over)[:size]
+    weights = np.divide(shape, total, out=np.zeros(size), where=total != 0)
+    return np.asarray((kernel * weights)[:, :, None])

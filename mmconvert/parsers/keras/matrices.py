@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -223,7 +224,7 @@ def split(layer: KerasLayer, b: Builder) -> tuple[Value, ...]:
         places = [extent // where * i + min(i, extent % where) for i in range(where + 1)]
     else:
         places = [0, *(min(i, extent) for i in layer.integers("indices_or_sections")), extent]
-    sizes = tuple(after - before for before, after in zip(places, places[1:], strict=False))
+    sizes = tuple(after - before for before, after in pairwise(places))
     if min(sizes) < 0:
         raise layer.invalid(f"indices_or_sections = {where!r} do not ascend")
     return b.multi(Split(axis=axis, sizes=sizes), x)

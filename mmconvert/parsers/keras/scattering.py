@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -10,11 +11,14 @@ from mmconvert import dtypes
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import Cast, Concat, Fill, Less, ScatterND, Slice, Unsqueeze, Where
+from mmconvert.ir.ops.scatter import Reduction
 from mmconvert.parsers.keras.layer import KerasLayer
 from mmconvert.parsers.keras.promotion import operands
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")
+
+_REDUCTIONS: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
 
 
 @rule("ops.Scatter")
@@ -30,9 +34,9 @@ def scatter_update(layer: KerasLayer, b: Builder) -> Value:
     x, indices = layer.tensor(0, "inputs"), layer.tensor(1, "indices")
     x, updates = operands(b, x, layer.operand(2, "updates"))
     reduction = layer.setting("reduction", None) or "none"
-    if reduction not in ("none", "add", "mul", "max", "min"):
+    if reduction not in _REDUCTIONS:
         raise layer.invalid(f"reduction = {reduction!r}")
-    return b(ScatterND(reduction=reduction), x, indices, updates)
+    return b(ScatterND(reduction=_REDUCTIONS[reduction]), x, indices, updates)
 
 
 @rule("ops.SliceUpdate")
@@ -67,6 +71,14 @@ def _replaced(
     return b(Concat(axis=axis), *(part for part in parts if part is not None))
 
 
+_SEGMENTS: dict[str, Reduction] = {
+    "SegmentSum": "add",
+    "SegmentProd": "mul",
+    "SegmentMax": "max",
+    "SegmentMin": "min",
+}
+
+
 @rule("ops.SegmentSum", "ops.SegmentMax", "ops.SegmentMin", "ops.SegmentProd")
 def segments(layer: KerasLayer, b: Builder) -> Value:
     """Rows with one number are put together; those with a number below 0 are left out."""
@@ -80,6 +92,5 @@ def segments(layer: KerasLayer, b: Builder) -> Value:
     rows = b(Fill(shape=(count + 1, *data.type.shape[1:]), value=float(start), dtype=dtype))
     places = b(Where(), b(Less(), ids, 0), b.constant(count, ids.type.dtype), ids)
     places = b(Unsqueeze(axes=(1,)), b(Cast(to=dtypes.I64), places))
-    how = {"SegmentSum": "add", "SegmentProd": "mul", "SegmentMax": "max", "SegmentMin": "min"}
-    whole = b(ScatterND(reduction=how[layer.kind]), rows, places, data)  # type: ignore[arg-type]
+    whole = b(ScatterND(reduction=_SEGMENTS[layer.kind]), rows, places, data)
     return b(Slice(axes=(0,), starts=(0,), sizes=(count,), steps=(1,)), whole)

@@ -155,6 +155,11 @@ def window(layer: KerasLayer, size: int) -> Array:
     if kind not in ("hann", "hamming", None):
         raise layer.refuse("a window that is neither hann nor hamming")
     alpha = {"hann": 0.5, "hamming": 0.54, None: 1.0}[kind]
+    if kind is not None and length % 2:
+        raise layer.refuse(
+            f"a {kind} window of {length}: Keras's backends differ for odd lengths",
+            "make sequence_length even",
+        )
     weights = np.zeros(size)
     start = (size - length) // 2
     if kind is None:

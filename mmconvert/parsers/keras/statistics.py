@@ -144,6 +144,8 @@ def quantile(layer: KerasLayer, b: Builder) -> Value:
     line, count = _line(layer, b, x, axes)
     line = b.multi(TopK(k=count, axis=line.type.rank - 1, largest=False), line)[0]
     shares = _shares(layer)
+    if layer.kind == "Quantile" and layer.setting("method", "linear") != "linear":
+        raise layer.refuse("a method that Keras does not heed in a model", "use percentile")
     low, high, weight = _places(layer, count, shares)
     axis = line.type.rank - 1
     left, right = (b(Gather(axis=axis), line, places) for places in (low, high))
@@ -165,7 +167,9 @@ def nan_quantile(layer: KerasLayer, b: Builder) -> Value:
     ascending = b.multi(TopK(k=size, axis=axis, largest=False), _replaced(b, line, math.inf))[0]
     shares = _shares(layer)
     table = [_places(layer, max(n, 1), np.atleast_1d(shares)) for n in range(size + 1)]
-    low, high, weight = (b(Gather(axis=0), b.constant(np.stack(column)), count) for column in zip(*table))
+    low, high, weight = (
+        b(Gather(axis=0), b.constant(np.stack(column)), count) for column in zip(*table, strict=True)
+    )
     left, right = (b(GatherElements(axis=axis), ascending, places) for places in (low, high))
     y = _between(b, left, right, b(Cast(to=x.type.dtype), weight))
     nothing = b(Unsqueeze(axes=(axis,)), b(Equal(), count, 0))
@@ -275,8 +279,7 @@ def histogram(layer: KerasLayer, b: Builder) -> tuple[Value, Value]:
     bins, given = layer.sizes("bins", 1, 10)[0], layer.setting("range", None)
     flat = b(Reshape(shape=(1, dims.product(x.type.shape))), x)
     if given is None:
-        whole = {"axes": (0, 1), "keepdims": False}
-        low, high = b(ReduceMin(**whole), flat), b(ReduceMax(**whole), flat)
+        low, high = (b(cls(axes=(0, 1), keepdims=False), flat) for cls in (ReduceMin, ReduceMax))
     else:
         low, high = (b.constant(float(bound), x.type.dtype) for bound in layer.array("range"))
     shares = np.linspace(0, 1, bins + 1).astype(x.type.dtype)

@@ -156,7 +156,9 @@ def test_relu_activation_as_an_operation(keras: Any, tmp_path: Path) -> None:
         ("argmax of all", "Argmax: an index into all elements"),
         ("round to decimals", "Round: rounding to decimals"),
         ("take of all", "Take: an index into all elements"),
-        ("median", "Median"),
+        ("erfinv", "Erfinv"),
+        ("median of all", "Median: over an axis of unknown extent"),
+        ("quantile", "Quantile: a method that Keras does not heed in a model"),
     ],
 )
 def test_operation_is_refused(name: str, says: str, keras: Any, tmp_path: Path) -> None:
@@ -165,7 +167,9 @@ def test_operation_is_refused(name: str, says: str, keras: Any, tmp_path: Path) 
         "argmax of all": lambda: keras.ops.argmax(x),
         "round to decimals": lambda: keras.ops.round(x, 1),
         "take of all": lambda: keras.ops.take(x, np.array([0, 1])),
-        "median": lambda: keras.ops.median(x),
+        "erfinv": lambda: keras.ops.erfinv(x),
+        "median of all": lambda: keras.ops.median(x),
+        "quantile": lambda: keras.ops.quantile(x, 0.5, axis=1, method="lower"),
     }
     model = keras.Model(x, outputs[name]())
     with pytest.raises(UnsupportedError) as caught:

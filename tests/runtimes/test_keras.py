@@ -122,6 +122,22 @@ def test_code_in_a_file_is_not_run(suffix: str, keras: Any, tmp_path: Path) -> N
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_code_in_a_file_of_keras_2_is_not_run(suffix: str, tmp_path: Path) -> None:
+    keras2 = pytest.importorskip("tf_keras")
+    marker = tmp_path / "executed"
+    x = keras2.layers.Input((2,))
+    model = keras2.Model(
+        x, keras2.layers.Lambda(eval(f"lambda t: (open({str(marker)!r}, 'a').close(), t)[1]"))(x)
+    )
+    path = tmp_path / f"lambda.{suffix}"
+    model.save(path)
+    marker.unlink(missing_ok=True)
+    with pytest.raises(InvalidModelError, match="Keras refuses this file"):
+        Session(path)
+    assert not marker.exists()
+
+
 def test_nothing_is_said_on_stderr(two: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Session(digits.KERAS).run({"image": X})
     Session(two).intermediates({"ids": IDS, "weights": WEIGHTS})
@@ -153,6 +169,25 @@ def test_three_ways(two: Path, tmp_path: Path) -> None:
         assert verdict.passed, verdict
         assert verdict.source == f"Keras {available()}"
         assert [o.passed for o in verdict.source_outputs] == [True, True]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_stateful_models(package: str, suffix: str, tmp_path: Path) -> None:
+    """What layers keep goes in and comes out: of a cell, of both directions, of a layer called twice."""
+    keras = pytest.importorskip(package)
+    layers = keras.layers
+    x = keras.Input(batch_shape=(2, 3, 4))
+    shared = layers.LSTM(4, return_sequences=True, stateful=True)
+    y = layers.RNN(layers.LSTMCell(3), stateful=True, return_sequences=True)(shared(shared(x)))
+    model = keras.Model(x, layers.Bidirectional(layers.GRU(3, stateful=True))(y))
+    model.save(tmp_path / f"m.{suffix}")
+    for target in ("onnx", "tflite"):
+        mmconvert.convert(tmp_path / f"m.{suffix}", tmp_path / f"m.{target}")
+        verdict = mmconvert.verify(tmp_path / f"m.{suffix}", tmp_path / f"m.{target}", framework=True)
+        assert verdict.passed and verdict.source_agrees, verdict
+        assert len(verdict.outputs) == 1 + 2 + 2 + 2
 
 
 @pytest.mark.usefixtures("keras")

@@ -57,10 +57,19 @@ def _sides(layer: KerasLayer) -> list[KerasLayer]:
     backward = layer.setting("backward_layer", None) or item | {"config": turned}
     if zero is not None:
         backward = backward | {"config": backward["config"] | {"zero_output_for_mask": zero}}
+    forward = item | {"config": settings}
     return [
-        layer.inner(item | {"config": settings}, "forward_layer/"),
-        layer.inner(backward, "backward_layer/"),
+        layer.inner(_named(side, f"{key}_"), f"{key}_layer/")
+        for side, key in ((forward, "forward"), (backward, "backward"))
     ]
+
+
+def _named(item: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The layer under the name that it has in Keras; Keras 2 writes that of the layer it was given, twice."""
+    name = item["config"].get("name")
+    if not isinstance(name, str) or name.startswith(prefix):
+        return item
+    return item | {"config": item["config"] | {"name": prefix + name}}
 
 
 def _merged(layer: KerasLayer, b: Builder, outputs: list[Value]) -> tuple[Value, ...]:

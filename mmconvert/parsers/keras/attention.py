@@ -35,6 +35,7 @@ from mmconvert.ir.ops import (
 from mmconvert.ir.ops.attention import positions
 from mmconvert.parsers.keras.activations import softmax, softmax_over
 from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.parsers.keras.quantized import quantized_einsum
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")
@@ -145,8 +146,14 @@ def _projected(layer: KerasLayer, b: Builder, x: Value, name: str, heads: int, s
     """``..., features`` -> ``..., heads, size``."""
     part = layer.part("EinsumDense", name, f"{name}_dense/")
     features = layer.extent(x, -1)
+    biased = layer.flag("use_bias", True)
+    front, last, new = "abcdefgh"[: x.type.rank - 1], "x", "yz"
+    equation = f"{front}{last},{last}{new}->{front}{new}"
+    dense = part.as_einsum(x, equation, (heads, size), new if biased else "")
+    if dense is not None:
+        return quantized_einsum(dense, b, dense.quantization or "", equation)
     shapes: dict[str, tuple[int, ...] | None] = {"kernel": (features, heads, size)}
-    if layer.flag("use_bias", True):
+    if biased:
         shapes["bias"] = (heads, size)
     kernel, *bias = part.variables(shapes)
     y = b(MatMul(), x, part.weight("kernel", kernel.reshape((features, heads * size))))
@@ -164,9 +171,15 @@ def _output(layer: KerasLayer, b: Builder, y: Value, query: Value) -> Value:
         shape: tuple[int, ...] = (layer.extent(query, -1),)
     else:
         shape = layer.integers("output_shape")
+    biased = layer.flag("use_bias", True)
+    front, last, new = "abcdefgh"[: y.type.rank - 2], "wx", "ijklm"[: len(shape)]
+    equation = f"{front}{last},{last}{new}->{front}{new}"
+    dense = part.as_einsum(y, equation, shape, new if biased else "")
+    if dense is not None:
+        return quantized_einsum(dense, b, dense.quantization or "", equation)
     count = math.prod(shape)
     shapes: dict[str, tuple[int, ...] | None] = {"kernel": (heads, size, *shape)}
-    if layer.flag("use_bias", True):
+    if biased:
         shapes["bias"] = shape
     kernel, *bias = part.variables(shapes)
     flat = b(Reshape(shape=(*y.type.shape[:-2], heads * size)), y)

@@ -85,6 +85,7 @@ class Converter:
     Attributes:
         kept: what stateful layers have left so far.
         states: which outputs of the graph feed which inputs at the next run.
+        warnings: what the user should know about the model.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Converter:
         self._b = Builder(self._graph)
         self.kept = States(self._graph)
         self.states: tuple[State, ...] = ()
+        self.warnings: list[str] = []
 
     def convert(self, model: Record) -> Graph:
         """The graph of ``model``.
@@ -250,6 +252,11 @@ class Converter:
         return registered(layer) or self._rules.find(layer.rule_key, self._version)
 
     # --- for layers that hold others -----------------------------------------------------------------
+
+    def warn(self, what: str) -> None:
+        """See ``Host``."""
+        if what not in self.warnings:
+            self.warnings.append(what)
 
     def mask(self, value: Value) -> Value | None:
         """See ``Host``."""

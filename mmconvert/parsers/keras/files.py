@@ -93,11 +93,12 @@ def _convert(
     major = _major(version, str(path))
     converter = Converter(RULES, weights, major, path.name, activations)
     graph = converter.convert(model)
-    shown = ", ".join(f"{state.input} -> {state.output}" for state in converter.states)
+    if shown := ", ".join(f"{state.input} -> {state.output}" for state in converter.states):
+        converter.warn(f"what stateful layers keep is inputs and outputs now, zeros at first: {shown}")
     return Module(
         graph,
         Metadata(format="keras", producer=f"Keras {version}"),
-        [f"what stateful layers keep is inputs and outputs now, zeros at first: {shown}"] if shown else [],
+        converter.warnings,
         converter.states,
     )
 

@@ -38,6 +38,9 @@ class FirstWeights:
     def __init__(self, root: Group) -> None:
         self._root = root
 
+    def mode(self, part: Record) -> None:
+        """Keras 1 quantizes nothing."""
+
     def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
         """See ``Weights.of``."""
         title = _title(layer)
@@ -124,6 +127,10 @@ class TurnedKernels:
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
+
+    def mode(self, part: Record) -> str | None:
+        """See ``Weights.mode``."""
+        return self._weights.mode(part)
 
     def of(self, layer: Record, names: Sequence[str]) -> list[Tensor]:
         """See ``Weights.of``."""

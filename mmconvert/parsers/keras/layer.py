@@ -27,6 +27,10 @@ Rule = Callable[["KerasLayer", Builder], Value | tuple[Value, ...]]
 
 MAX_INTEGER = 1 << 31
 _MISSING: Any = object()
+_ASSUMED = (
+    "the file does not tell how the quantized projections of attention round what comes in: they are taken to"
+    " do so in int8, which is what model.quantize('int8') makes of them"
+)
 _SCALARS = {bool: dtypes.BOOL, int: dtypes.I32, float: dtypes.F32}
 
 # What has no say in what the layer computes when it is used.
@@ -55,6 +59,10 @@ class Host(Protocol):
 
     kept: States
     """What stateful layers have left so far."""
+
+    def warn(self, what: str) -> None:
+        """Notes what the user should know about the model."""
+        ...
 
     def mask(self, value: Value) -> Value | None:
         """The mask that earlier layers attached to ``value``."""
@@ -404,6 +412,23 @@ class KerasLayer:
         return value
 
     # --- weights -------------------------------------------------------------------------------------
+
+    def as_einsum(self, x: Value, equation: str, shape: tuple[int, ...], bias: str) -> Self | None:
+        """This part of attention as a quantized EinsumDense of ``x``; None when it is not quantized.
+
+        The settings of attention tell nothing of it, the variables do. int8 is taken to round activations
+        as ``model.quantize("int8")`` makes it, which the host is told.
+        """
+        mode = self._weights.mode(self.record)
+        if mode is None:
+            return None
+        if mode == "int8":
+            self.host.warn(_ASSUMED)
+        settings = {"output_shape": list(shape), "bias_axes": bias or None, "activation": "linear"}
+        dense = copy.copy(self)
+        dense.record = replace(self.record, settings=settings | {"equation": equation})
+        dense.inputs, dense.quantization = [x], mode
+        return dense
 
     def variables(self, shapes: Mapping[str, tuple[int, ...] | None]) -> list[Tensor]:
         """All variables of the layer, given by name and shape in the order in which Keras creates them.

@@ -24,6 +24,29 @@ class Weights(Protocol):
         """
         ...
 
+    def mode(self, part: Record) -> str | None:
+        """How a projection of attention is quantized, of which the settings of the layer do not tell.
+
+        Raises:
+            UnsupportedError: the file does not tell either.
+        """
+        ...
+
+
+def quantized_mode(part: Record, kernel: Tensor, names: int) -> str | None:
+    """How a projection is quantized that has ``names`` variables: packed kernels are matrices.
+
+    Raises:
+        UnsupportedError: int4 with one scale for each column leaves open whether activations are rounded.
+    """
+    if kernel.dtype != dtypes.I8:
+        return "float8" if names > 6 else None
+    if len(kernel.shape) > 2:
+        return "int8"
+    if names < 4:
+        raise unsaid(part)
+    return "int4"
+
 
 def unsaid(layer: Record) -> UnsupportedError:
     """The error for weights that are quantized though the config does not say so; Keras fails on them."""
@@ -68,6 +91,12 @@ class ArchiveWeights:
                 where=group.where,
             )
         return [group.tensor(str(index)) for index in range(len(names))]
+
+    def mode(self, part: Record) -> str | None:
+        """See ``Weights.mode``."""
+        group = self._find(part)
+        names = [] if group is None else group.names()
+        return quantized_mode(part, group.tensor("0"), len(names)) if group is not None and names else None
 
     def _find(self, layer: Record) -> Group | None:
         # A layer that stands in two models is stored once, where Keras met it first.
@@ -140,6 +169,15 @@ class LegacyWeights:
             f"{layer.place} has the variables {', '.join(names)}, and the file {', '.join(paths) or 'none'}",
             where=group.where,
         )
+
+    def mode(self, part: Record) -> str | None:
+        """See ``Weights.mode``."""
+        owner = part.owner or part
+        group = self._group(owner)
+        paths = _inside(owner, self._paths(group, owner))
+        kernels = [path for path in paths if _variable(path) == "kernel"]
+        names = {_variable(path) for path in paths}
+        return quantized_mode(part, group.tensor(kernels[0]), len(names)) if kernels else None
 
     def _group(self, layer: Record) -> Group:
         group = self._root.group(layer.trail[0])

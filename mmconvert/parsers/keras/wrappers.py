@@ -10,7 +10,7 @@ from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Add, Concat, Mul, Reshape, Reverse
 from mmconvert.parsers.keras import recurrent
-from mmconvert.parsers.keras.layer import KerasLayer
+from mmconvert.parsers.keras.layer import KerasLayer, quantization
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")
@@ -90,9 +90,14 @@ def time_distributed(layer: KerasLayer, b: Builder) -> Value:
     x, item = layer.input(), layer.setting("layer")
     if x.type.rank < 2:
         raise layer.invalid(f"a tensor with a time axis is needed, not {x.type}")
-    if isinstance(item, dict) and isinstance(item.get("config"), dict) and item["config"].get("stateful"):
+    settings = item.get("config") if isinstance(item, dict) else None
+    if isinstance(settings, dict) and settings.get("stateful"):
         raise layer.refuse(
             "a layer with a state that goes from step to step", "use it without TimeDistributed"
+        )
+    if isinstance(settings, dict) and quantization(settings.get("dtype")) is not None:
+        raise layer.refuse(
+            "a quantized layer, whose scales Keras leaves out there", "use it without TimeDistributed"
         )
     batch, time = x.type.shape[:2]
     steps = b(Reshape(shape=(dims.product((batch, time)), *x.type.shape[2:])), x)

@@ -89,10 +89,41 @@ def test_int4_weights_over_int8_inputs(keras: Any, tmp_path: Path) -> None:
     compare(model, load(tmp_path / "model.keras"))
 
 
+def heads(keras: Any, x: Any) -> Any:
+    return keras.layers.MultiHeadAttention(2, 4)(x, x)
+
+
+ATTENTION = {
+    "heads": heads,
+    "no_bias": lambda keras, x: keras.layers.MultiHeadAttention(2, 4, use_bias=False)(x, x),
+    "output_shape": lambda keras, x: keras.layers.MultiHeadAttention(2, 4, 3, output_shape=(2, 3))(x, x),
+    "grouped": lambda keras, x: keras.layers.GroupQueryAttention(4, 4, 2)(x, x),
+}
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_attention_is_refused(suffix: str, keras: Any, tmp_path: Path) -> None:
-    """Its settings do not tell that the layers in it are quantized, and Keras does not read it either."""
-    model = built(keras, lambda keras, x: keras.layers.MultiHeadAttention(2, 4)(x, x), "int8")
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention(name: str, mode: str, suffix: str, keras: Any, tmp_path: Path) -> None:
+    """Its settings do not tell that the layers in it are quantized (Keras 3.15 cannot load it), the weights do."""
+    model = built(keras, ATTENTION[name], mode)
     model.save(tmp_path / f"model{suffix}")
+    module = load(tmp_path / f"model{suffix}")
+    compare(model, module)
+    assert any("projections of attention" in warning for warning in module.warnings) == (mode == "int8")
+
+
+def test_attention_that_does_not_tell_of_its_inputs_is_refused(keras: Any, tmp_path: Path) -> None:
+    model = per_channel(keras, heads, None)
+    model.save(tmp_path / "model.keras")
     with pytest.raises(UnsupportedError, match="quantized weights, of which its settings do not tell"):
-        load(tmp_path / f"model{suffix}")
+        load(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_layers_in_time_distributed_are_refused(mode: str, keras: Any, tmp_path: Path) -> None:
+    """Keras 3.15 multiplies by their integers and forgets the scales."""
+    model = built(keras, lambda keras, x: keras.layers.TimeDistributed(keras.layers.Dense(3))(x), mode)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="a quantized layer, whose scales Keras leaves out there"):
+        load(tmp_path / "model.keras")

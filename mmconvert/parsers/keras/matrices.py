@@ -230,12 +230,20 @@ def split(layer: KerasLayer, b: Builder) -> tuple[Value, ...]:
     return b.multi(Split(axis=axis, sizes=sizes), x)
 
 
+def _array(given: Any) -> Any:
+    """Numbers that stand in a call, in the types that Keras gives them."""
+    if not isinstance(given, list | np.ndarray):
+        return given
+    array = np.asarray(given)
+    return array.astype({"f": np.float32, "i": np.int32}.get(array.dtype.kind, array.dtype))
+
+
 @rule("ops.SearchSorted", "ops.Digitize")
 def place_among(layer: KerasLayer, b: Builder) -> Value:
     """How many of the sorted numbers are below a value, or not above it."""
     digits = layer.kind == "Digitize"
     given = layer.argument(1, "bins") if digits else layer.argument(0, "sorted_sequence")
-    edges: Any = np.asarray(given, np.float32) if isinstance(given, list) else given
+    edges: Any = _array(given)
     edges, values = operands(b, edges, layer.operand(0, "x") if digits else layer.operand(1, "values"))
     right = digits or layer.string("side", "left") == "right"
     column = b(Unsqueeze(axes=(values.type.rank,)), values)
@@ -247,7 +255,7 @@ def place_among(layer: KerasLayer, b: Builder) -> Value:
 def is_in(layer: KerasLayer, b: Builder) -> Value:
     layer.ignore("assume_unique")
     given = layer.argument(1, "x2")
-    others: Any = np.asarray(given) if isinstance(given, list) else layer.operand(1, "x2")
+    others: Any = _array(given) if isinstance(given, list | np.ndarray) else layer.operand(1, "x2")
     x, pool = operands(b, layer.operand(0, "x1"), others)
     flat = b(Reshape(shape=(dims.product(pool.type.shape),)), pool)
     rank = x.type.rank

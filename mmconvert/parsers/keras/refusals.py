@@ -53,6 +53,7 @@ LAYERS = {
     "Lambda": _CODE,
     "Merge": "merge by sum, product, mean, maximum, concatenation or dot product, and save again",
     "ContrastLimitedAdaptiveHistogramEqualization": "equalize images outside of the model",
+    "DenseFeatures": "feature columns are not tensors; do this step outside of the model",
     "FlaxLayer": _FOREIGN,
     "HashedCrossing": _TEXT,
     "JaxLayer": _FOREIGN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 import time
@@ -425,12 +426,15 @@ def test_odd_values_never_escape(two: Path, small: Path, tmp_path: Path) -> None
     assert {InvalidModelError, UnsupportedError} <= outcomes
 
 
+CORRUPTIONS = 2000
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_damaged_files_never_escape(suffix: str, small: Path, tmp_path: Path) -> None:
     whole = small.with_suffix(suffix).read_bytes()
     rng = np.random.default_rng(6)
     path, noticed = tmp_path / f"a{suffix}", 0
-    for trial in range(300):
+    for trial in range(CORRUPTIONS):
         data = bytearray(whole)
         if trial % 5 == 0:
             data = data[: rng.integers(len(data))]
@@ -445,4 +449,41 @@ def test_damaged_files_never_escape(suffix: str, small: Path, tmp_path: Path) ->
                 value.constant.numpy()
         except MMConvertError:
             noticed += 1
-    assert noticed > 60
+    assert noticed > CORRUPTIONS // 5
+
+
+def test_damaged_architectures_never_escape(keras: Any, tmp_path: Path) -> None:
+    """`model.json` cut short, with other bytes, and with parts that are doubled, lost or exchanged."""
+    x = keras.Input((6, 5))
+    y = keras.layers.Bidirectional(keras.layers.LSTM(3, return_sequences=True))(x)
+    y = keras.layers.MultiHeadAttention(2, 3)(y, y)
+    model = keras.Model(x, keras.layers.Dense(2)(keras.ops.mean(y[:, 1:], axis=1)))
+    model.save_weights(tmp_path / "m.weights.h5")
+    whole = model.to_json().encode()
+    rng = np.random.default_rng(8)
+    outcomes: dict[str, int] = {}
+    for trial in range(CORRUPTIONS):
+        (tmp_path / "m.json").write_bytes(_damaged(whole, trial, rng))
+        try:
+            load(tmp_path / "m.weights.h5", network=tmp_path / "m.json")
+        except MMConvertError as error:
+            outcomes[type(error).__name__] = outcomes.get(type(error).__name__, 0) + 1
+    assert sum(outcomes.values()) > CORRUPTIONS // 5
+    assert {"InvalidModelError", "UnsupportedError"} <= set(outcomes)
+
+
+def _damaged(whole: bytes, trial: int, rng: np.random.Generator) -> bytes:
+    if trial % 4 == 0:
+        return whole[: rng.integers(len(whole))]
+    if trial % 4 == 1:
+        data = bytearray(whole)
+        for place in rng.integers(len(data), size=3):
+            data[place] = rng.integers(256)
+        return bytes(data)
+    words = re.findall(rb'"[^"]*"|[\d.]+|true|false|null|.', whole)
+    places = [i for i, word in enumerate(words) if word not in b" ,:{}[]"]
+    left, right = rng.choice(places, 2)
+    words[left] = words[right]
+    if trial % 4 == 3:
+        words[right] = [b"null", b"[]", b"-1", b"1e999", b'"x"'][rng.integers(5)]
+    return b"".join(words)

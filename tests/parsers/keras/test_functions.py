@@ -9,11 +9,72 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmconvert.errors import UnsupportedError
 from mmconvert.interpreter import run
 
+from .cases import Row
 from .compare import close, compare, feeds, leaves, saved
+from .test_targets import reaches
 
 HEADS = (3, 2, 4)
+
+
+def _newer(ops: Any, *names: str) -> list[Any]:
+    """Functions that early versions of Keras 3 have not."""
+    return [getattr(ops, name) for name in names if hasattr(ops, name)]
+
+
+REST: dict[str, Callable[[Any, Any], Any]] = {
+    "reductions": lambda ops, x: [ops.amax(x, axis=1), ops.amin(x, axis=2), *_each(ops, ("ptp",), x, axis=1)],
+    "unary": lambda ops, x: _each(
+        ops, ("arccosh", "fabs", "mish", "real", "conj", "conjugate", "copy"), x + 3.0
+    ),
+    "infinite": lambda ops, x: _each(ops, ("isposinf", "isneginf", "isreal"), x / ops.relu(x)),
+    "pairs": lambda ops, x: [
+        f(x, x[:, ::-1] + 0.5)
+        for f in (
+            ops.equal,
+            ops.not_equal,
+            ops.greater,
+            ops.greater_equal,
+            ops.less,
+            ops.less_equal,
+            ops.mod,
+            ops.multiply,
+            ops.subtract,
+            ops.divide,
+            ops.true_divide,
+            *_newer(ops, "fmax", "fmin", "fmod"),
+        )
+    ],
+    "bits": lambda ops, x: [
+        f(ops.cast(ops.abs(x) * 9.0, "int32"), ops.cast(ops.abs(x), "int32"))
+        for f in (ops.bitwise_or, ops.bitwise_xor, ops.right_shift, ops.bitwise_left_shift)
+    ],
+    "inverted_bits": lambda ops, x: [
+        f(ops.cast(x * 9.0, "int32")) for f in (ops.bitwise_not, ops.bitwise_invert)
+    ],
+    "logical_or": lambda ops, x: ops.logical_or(x > 0.0, x < -1.0),
+    "batch_normalization": lambda ops, x: [
+        ops.batch_normalization(x, x[0, 0, 0], ops.abs(x[0, 0, 1]), -1, x[0, 0, 2], x[0, 0, 3]),
+        ops.batch_normalization(x, x[0, :, 0, 0], ops.abs(x[0, :, 0, 1]), 1, epsilon=0.1),
+    ],
+    "broadcast_to": lambda ops, x: ops.broadcast_to(x[:, :1], (2, 3, 5, 4)),
+    "dstack": lambda ops, x: ops.dstack([x, -x]),
+    "empty_like": lambda ops, x: ops.empty_like(x) * 0.0,
+    "flips": lambda ops, x: _each(ops, ("fliplr", "flipud"), x),
+    "products": lambda ops, x: [ops.inner(x, x[0, 0]), ops.vdot(x[0, 0], x[0, 1])],
+    "inverse": lambda ops, x: ops.inv(x[:, :, :4] + 9 * np.eye(4, dtype="float32")),
+    "vsplit": lambda ops, x: _newer(ops, "vsplit")[0](x, 2) if hasattr(ops, "vsplit") else x,
+    "blocks": lambda ops, x: (
+        [f(x[:, :, :4], 2) for f in _newer(ops.nn, "depth_to_space", "space_to_depth")] or x
+    ),
+}
+
+
+def _each(ops: Any, names: tuple[str, ...], x: Any, **settings: Any) -> list[Any]:
+    return [f(x, **settings) for f in _newer(ops, *names)]
+
 
 SAMPLES: dict[str, Callable[[Any, Any], Any]] = {
     "median": lambda ops, x: ops.median(x, axis=1, keepdims=True),
@@ -114,13 +175,10 @@ SCATTERS: dict[str, Callable[[Any, Any], Any]] = {
     },
     "slice_update": lambda ops, x: ops.slice_update(x[0], (1, 4, 1), x[0, :2, :2, :2]),
     "slice_update_batch": lambda ops, x: ops.slice_update(x, (0, 2, 0, 1), x[:, :3, :, 1:3]),
-    **{
-        f"segment_{how}": lambda ops, x, how=how: getattr(ops, f"segment_{how}")(
-            x[0], np.array([0, 2, -1, 2, 0, 4]), num_segments=5
-        )
-        for how in ("sum", "max", "min", "prod")
-        if how in ("sum", "max")
-    },
+    "segments": lambda ops, x: [
+        f(x[0], np.array([0, 2, -1, 2, 0, 4]), num_segments=5)
+        for f in (ops.segment_sum, ops.segment_max, *_newer(ops, "segment_min", "segment_prod"))
+    ],
 }
 SPECTRA: dict[str, Callable[[Any, Any], Any]] = {
     "fft": lambda ops, x: ops.fft((x, x * 0.5)),
@@ -196,7 +254,7 @@ ALONE: dict[str, Callable[[Any, Any], Any]] = {
 }
 """What Keras 3.15 fails to compute in a model, but not on its own."""
 
-CASES = SAMPLES | MATRICES | SCATTERS | SPECTRA | WINDOWS | ATTENTION
+CASES = REST | SAMPLES | MATRICES | SCATTERS | SPECTRA | WINDOWS | ATTENTION
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -205,6 +263,39 @@ def test_function_computes_what_keras_does(name: str, keras: Any, tmp_path: Path
     model = keras.Model(x, CASES[name](keras.ops, x))
     for suffix in (".keras", ".h5"):
         compare(model, saved(model, tmp_path, suffix))
+
+
+CANNOT = {
+    "onnx": {
+        "inverse": "ONNX has no inverse",
+        "solve": "ONNX has no inverse",
+        "solve_triangular": "ONNX has no inverse",
+    },
+    "tflite": {
+        "determinant": "TFLite has no determinant",
+        "inverse": "TFLite has no inverse",
+        "logdet": "TFLite has no determinant",
+        "segments": "TFLite scatters sums only",
+        "solve": "TFLite has no inverse",
+        "solve_triangular": "TFLite has no inverse",
+        "update_max": "TFLite scatters sums only",
+        "update_min": "TFLite scatters sums only",
+        "update_mul": "TFLite scatters sums only",
+    },
+}
+
+
+@pytest.mark.parametrize("target", CANNOT)
+@pytest.mark.parametrize("name", CASES)
+def test_target_computes_what_keras_does(name: str, target: str, keras: Any, tmp_path: Path) -> None:
+    x = keras.Input(batch_shape=(2, 6, 5, 4))
+    row = Row(name, (), lambda keras: None, tolerance=2.0)
+    model = keras.Model(x, CASES[name](keras.ops, x))
+    if name not in CANNOT[target]:
+        reaches(row, model, target, tmp_path)
+        return
+    with pytest.raises(UnsupportedError):
+        reaches(row, model, target, tmp_path)
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -16,8 +16,8 @@ from mmconvert.lowering import lower
 from mmconvert.parsers.keras import load
 from mmconvert.runtimes import litert, onnxruntime
 
-from .cases import ROWS, Row
-from .cases.limits import CANNOT
+from .cases import ROWS, ROWS_2, Row
+from .cases.limits import CANNOT, CANNOT_2
 from .compare import TOLERANCE, close, feeds, leaves, randomize
 
 SESSIONS = {"onnx": onnxruntime.Session, "tflite": litert.Session}
@@ -26,22 +26,42 @@ SESSIONS = {"onnx": onnxruntime.Session, "tflite": litert.Session}
 @pytest.mark.parametrize("target", SESSIONS)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_target_computes_what_keras_does(row: Row, target: str, keras: Any, tmp_path: Path) -> None:
+    model = row.build(keras)
+    randomize(model)
     if not any(item.covers(row) for item in CANNOT[target]):
-        check(row, target, keras, tmp_path)
+        reaches(row, model, target, tmp_path)
         return
     with pytest.raises((MMConvertError, AssertionError)):
-        check(row, target, keras, tmp_path)
+        reaches(row, model, target, tmp_path)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("target", SESSIONS)
+def test_target_computes_what_keras_2_does(target: str, suffix: str, keras2: Any, tmp_path: Path) -> None:
+    compared = 0
+    for row in ROWS_2:
+        if any(item.covers(row) for item in (*CANNOT[target], *CANNOT_2[target])):
+            continue
+        try:
+            model = row.build(keras2)
+        except (AttributeError, TypeError, ValueError):
+            continue  # Keras 2 has no such layer or setting
+        randomize(model)
+        if suffix in row.suffixes:
+            reaches(row, model, target, tmp_path, suffix)
+            compared += 1
+    assert compared > 250
 
 
 def test_every_limitation_is_met() -> None:
     assert not [i.name for items in CANNOT.values() for i in items if not any(map(i.covers, ROWS))]
 
 
-def check(row: Row, target: str, keras: Any, folder: Path) -> None:
-    model = row.build(keras)
-    randomize(model)
-    model.save(folder / "model.keras")
-    module = load(folder / "model.keras")
+def reaches(row: Row, model: Any, target: str, folder: Path, suffix: str = ".keras") -> None:
+    """Fails unless the runtime of ``target`` computes what ``model`` does."""
+    model.save(folder / f"model{suffix}")
+    module = load(folder / f"model{suffix}")
     inputs = feeds(module.graph)
     expected = leaves(model([inputs[value.name] for value in module.graph.inputs], training=False))
     path = folder / f"model.{target}"

@@ -13,12 +13,13 @@ from .limits import CANNOT
 from .row import Row
 
 TARGETS = ("onnx", "tflite")
+CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")
 Counts = dict[str, int]
 
 
 def layers_of(row: Row) -> set[str]:
     """The layers that a row's functions name."""
-    return {name for name in _words(row.make, set()) if name in RULES}
+    return {name for name in _words(row.make, set()) if name in RULES or name in CELLS}
 
 
 def _words(item: Any, seen: set[int]) -> Iterator[str]:

@@ -33,6 +33,8 @@ ROWS = [
         center_crop_small=lambda L: L.CenterCrop(9, 4),
         random_crop=lambda L: L.RandomCrop(4, 5),
         auto_contrast=lambda L: L.AutoContrast(value_range=(-1, 1)),
+        mix_up=lambda L: L.MixUp(),
+        cut_mix=lambda L: L.CutMix(),
         augmix=lambda L: L.AugMix(),
         rand_augment=lambda L: L.RandAugment(),
         random_erasing=lambda L: L.RandomErasing(),

@@ -66,6 +66,7 @@ ROWS = [
         rnn_gru_cell=lambda L: L.RNN(L.GRUCell(3, reset_after=False)),
         rnn_simple_cell=lambda L: L.RNN(L.SimpleRNNCell(3), go_backwards=True),
         rnn_stacked=lambda L: L.RNN([L.LSTMCell(3), L.GRUCell(2), L.LSTMCell(4)], return_sequences=True),
+        rnn_stacked_cells=lambda L: L.RNN(L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)])),
         rnn_stacked_state=lambda L: L.RNN([L.GRUCell(3), L.SimpleRNNCell(2)], return_state=True),
         bidirectional=lambda L: L.Bidirectional(L.LSTM(3)),
         bidirectional_sequences=lambda L: L.Bidirectional(L.LSTM(3, return_sequences=True)),

@@ -20,6 +20,7 @@ from mmconvert import registry  # noqa: E402
 from mmconvert.errors import UnsupportedError  # noqa: E402
 from mmconvert.ir.op import OPERATORS, Op  # noqa: E402
 from mmconvert.lowering import lower  # noqa: E402
+from mmconvert.parsers.keras.refusals import LAYERS, OPERATIONS  # noqa: E402
 from mmconvert.parsers.keras.table import RULES as KERAS  # noqa: E402
 from mmconvert.parsers.mnn.table import RULES as MNN  # noqa: E402
 from mmconvert.parsers.ncnn.table import RULES as NCNN  # noqa: E402
@@ -106,6 +107,9 @@ def keras_page() -> str:
     for name, counts in coverage().items():
         targets = (f"{counts[target]} of {counts['read']}" for target in TARGETS if target in counts)
         lines.append(f"| {name} | {counts['read']} | {' | '.join(targets)} |")
+    for title, refused in (("Layers", LAYERS), ("Operations of keras.ops", OPERATIONS)):
+        lines += ["", f"## {title} that are refused", "", "| name | what to do |", "|---|---|"]
+        lines += [f"| {name} | {hint} |" for name, hint in sorted(refused.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -55,6 +55,8 @@ def _sides(layer: KerasLayer) -> list[KerasLayer]:
     settings = config if zero is None else config | {"zero_output_for_mask": zero}
     turned = settings | {"go_backwards": not settings.get("go_backwards")}
     backward = layer.setting("backward_layer", None) or item | {"config": turned}
+    if not isinstance(backward, dict) or not isinstance(backward.get("config"), dict):
+        raise layer.invalid("there is no layer for the way back")
     if zero is not None:
         backward = backward | {"config": backward["config"] | {"zero_output_for_mask": zero}}
     forward = item | {"config": settings}

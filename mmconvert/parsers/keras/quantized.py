@@ -21,12 +21,14 @@ from mmconvert.ir.ops import (
     Add,
     Cast,
     Clip,
+    Dequantize,
     Div,
     Einsum,
     Gather,
     MatMul,
     Mul,
     ReduceMax,
+    Reshape,
     Round,
     Squeeze,
     Transpose,
@@ -56,11 +58,7 @@ def quantized_dense(layer: KerasLayer, b: Builder, mode: str) -> Value:
             y = b(MatMul(), rounded, _integers(layer, b, tensors["kernel"]))
             y = b(Div(), y, layer.weight("kernel_scale", tensors["kernel_scale"]))
         else:
-            y = b(
-                MatMul(),
-                rounded,
-                layer.weight("kernel", _int4(tensors, "kernel", (features, units), rows=True)),
-            )
+            y = b(MatMul(), rounded, _packed(layer, b, tensors, (features, units)))
         y = y if scale is None else b(Div(), y, scale)
     return activate(layer, _biased(layer, b, y, tensors, bf16=mode == "float8"))
 
@@ -82,10 +80,10 @@ def quantized_einsum(layer: KerasLayer, b: Builder, mode: str, equation: str) ->
     elif mode == "int4":
         shape = _kernel_shape(layer, x, left, right, output)
         rows = math.prod(e for e, letter in zip(shape, right, strict=True) if letter not in output)
-        kernel4 = _int4(tensors, "kernel", (rows, math.prod(shape) // rows), rows=True).reshape(shape)
+        kernel4 = b(Reshape(shape=shape), _packed(layer, b, tensors, (rows, math.prod(shape) // rows)))
         # In groups the weights alone are rounded, whatever the settings say of the inputs.
         rounded, scale = (x, None) if _is_grouped(layer) else _rounded(layer, b, x, summed)
-        y = b(product, rounded, layer.weight("kernel", kernel4))
+        y = b(product, rounded, kernel4)
     else:
         rounded, scale = _rounded(layer, b, x, summed)
         y = b(product, rounded, _integers(layer, b, tensors["kernel"]))
@@ -190,8 +188,7 @@ def _int4(tensors: dict[str, Tensor], name: str, shape: tuple[int, int], *, rows
     axis = 0 if rows else 1
 
     def unpack(data: Array) -> Array:
-        low, high = data.astype(np.int8) << 4 >> 4, data.astype(np.int8) >> 4
-        both = np.stack([low, high], axis=-1).reshape(data.shape[0], -1)[:, : shape[1]].astype(np.float32)
+        both = _unpacked(data, shape[1]).astype(np.float32)
         if "g_idx" not in tensors:
             return np.asarray(both / np.expand_dims(scale.numpy().reshape(-1), axis), np.float32)
         index = tensors["g_idx"].numpy().astype(np.int64)
@@ -200,6 +197,30 @@ def _int4(tensors: dict[str, Tensor], name: str, shape: tuple[int, int], *, rows
         return np.asarray((both - zeros) * factors, np.float32)
 
     return packed.map(unpack, dtype=dtypes.F32, shape=shape)
+
+
+def _packed(layer: KerasLayer, b: Builder, tensors: dict[str, Tensor], shape: tuple[int, int]) -> Value:
+    """The kernel as four-bit integers that are made floats; as floats where its groups are not in order."""
+    scale, zero, block = tensors["kernel_scale"], None, 0
+    if "g_idx" in tensors:
+        index, zeros = tensors["g_idx"].numpy().astype(np.int64), tensors["kernel_zero"]
+        block = int(np.count_nonzero(index == 0))
+        ordered = block and np.array_equal(index, np.arange(shape[0]) // block)
+        if not ordered or np.abs(zeros.numpy().astype(np.int64) + 0.5).max(initial=0) > 7.5:
+            return layer.weight("kernel", _int4(tensors, "kernel", shape, rows=True))
+        zero = layer.weight("kernel_zero", zeros, dtypes.BY_NAME["i4"])
+    else:
+        scale = scale.map(lambda s: 1 / s).reshape((shape[1],))
+    numbers = tensors["kernel"].map(lambda data: _unpacked(data, shape[1]), dtype=dtypes.I8, shape=shape)
+    op = Dequantize(axis=0 if block else 1, block=block)
+    kernel = layer.weight("kernel", numbers, dtypes.BY_NAME["i4"])
+    return b(op, kernel, layer.weight("kernel_scale", scale), zero)
+
+
+def _unpacked(data: Array, columns: int) -> Array:
+    """Two numbers from each byte, the lower half first."""
+    low, high = data.astype(np.int8) << 4 >> 4, data.astype(np.int8) >> 4
+    return np.stack([low, high], axis=-1).reshape(data.shape[0], -1)[:, :columns]
 
 
 def _float8_kernel(layer: KerasLayer, tensors: dict[str, Tensor]) -> Tensor:

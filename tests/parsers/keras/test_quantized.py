@@ -59,6 +59,14 @@ def test_quantized_layer_computes_what_keras_does(
     compare(model, load(tmp_path / f"model{suffix}"))
 
 
+@pytest.mark.parametrize("make", [dense, einsum], ids=lambda make: make.__name__)
+def test_four_bit_weights_stay_integers(make: Any, keras: Any, tmp_path: Path) -> None:
+    model = built(keras, make, "int4")
+    model.save(tmp_path / "model.keras")
+    kernels = [v.type for v in load(tmp_path / "model.keras").graph.constants()]
+    assert any(t.dtype == dtypes.BY_NAME["i4"] and 7 in t.shape for t in kernels)
+
+
 def test_weights_stay_integers(keras: Any, tmp_path: Path) -> None:
     model = built(keras, dense, "int8")
     model.save(tmp_path / "model.keras")

@@ -186,7 +186,8 @@ def test_stateful_models(package: str, suffix: str, tmp_path: Path) -> None:
     for target in ("onnx", "tflite"):
         mmconvert.convert(tmp_path / f"m.{suffix}", tmp_path / f"m.{target}")
         verdict = mmconvert.verify(tmp_path / f"m.{suffix}", tmp_path / f"m.{target}", framework=True)
-        assert verdict.passed and verdict.source_agrees, verdict
+        assert verdict.passed, verdict
+        assert verdict.source_agrees, verdict
         assert len(verdict.outputs) == 1 + 2 + 2 + 2
 
 

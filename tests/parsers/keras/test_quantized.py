@@ -113,7 +113,7 @@ ATTENTION = {
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 @pytest.mark.parametrize("name", ATTENTION)
 def test_attention(name: str, mode: str, suffix: str, keras: Any, tmp_path: Path) -> None:
-    """Its settings do not tell that the layers in it are quantized, so Keras 3.15 cannot load it; weights do."""
+    """Its settings do not tell that the layers in it are quantized, and Keras 3.15 cannot load it."""
     model = built(keras, ATTENTION[name], mode)
     model.save(tmp_path / f"model{suffix}")
     module = load(tmp_path / f"model{suffix}")

@@ -16,8 +16,8 @@ from mmconvert.lowering import lower
 from mmconvert.parsers.keras import load
 from mmconvert.runtimes import litert, onnxruntime
 
-from .cases import ROWS, ROWS_2, Row
-from .cases.limits import CANNOT, CANNOT_2
+from .cases import ROWS, Row
+from .cases.limits import CANNOT
 from .compare import TOLERANCE, close, feeds, leaves, randomize
 
 SESSIONS = {"onnx": onnxruntime.Session, "tflite": litert.Session}
@@ -33,25 +33,6 @@ def test_target_computes_what_keras_does(row: Row, target: str, keras: Any, tmp_
         return
     with pytest.raises((MMConvertError, AssertionError)):
         reaches(row, model, target, tmp_path)
-
-
-@pytest.mark.model
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-@pytest.mark.parametrize("target", SESSIONS)
-def test_target_computes_what_keras_2_does(target: str, suffix: str, keras2: Any, tmp_path: Path) -> None:
-    compared = 0
-    for row in ROWS_2:
-        if any(item.covers(row) for item in (*CANNOT[target], *CANNOT_2[target])):
-            continue
-        try:
-            model = row.build(keras2)
-        except (AttributeError, TypeError, ValueError):
-            continue  # Keras 2 has no such layer or setting
-        randomize(model)
-        if suffix in row.suffixes:
-            reaches(row, model, target, tmp_path, suffix)
-            compared += 1
-    assert compared > 250
 
 
 def test_every_limitation_is_met() -> None:

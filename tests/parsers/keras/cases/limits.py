@@ -24,9 +24,6 @@ class Cannot:
 
 _CUBIC = "TFLite has no cubic resizing, and images of other sizes need other weights"
 
-CANNOT_2: dict[str, list[Cannot]] = {"onnx": [], "tflite": []}
-"""The same for layers that Keras 2 alone has."""
-
 CANNOT: dict[str, list[Cannot]] = {
     "onnx": [Cannot("resizing_bicubic", "ONNX Runtime resizes by cubics over the last two axes only")],
     "tflite": [

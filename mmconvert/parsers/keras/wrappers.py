@@ -61,7 +61,7 @@ def _sides(layer: KerasLayer) -> list[KerasLayer]:
         backward = backward | {"config": backward["config"] | {"zero_output_for_mask": zero}}
     forward = item | {"config": settings}
     return [
-        layer.inner(_named(side, f"{key}_"), f"{key}_layer/")
+        layer.inner(_named(side, f"{key}_") if layer.version > 1 else side, f"{key}_layer/")
         for side, key in ((forward, "forward"), (backward, "backward"))
     ]
 

@@ -57,7 +57,7 @@ _FIXED: dict[str, dict[str, tuple[float, int]]] = {
 _WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "FULLY_CONNECTED": 0}
 """Products with weights, and the axis along which these may have several scales."""
 
-_ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM", "MAX_POOL_2D"}
+_ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "RESIZE_BILINEAR"}
 """Operators that do not convert: operands and result have one scale and zero point."""
 
 

@@ -276,6 +276,11 @@ class Source(Operands):
         """An option as it stands in the file, or its default."""
         return self._options.pop(name)
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The options that nobody has asked for yet."""
+        return tuple(self._options)
+
     def integer(self, name: str) -> int:
         """A number that is an integer."""
         return int(self.option(name))

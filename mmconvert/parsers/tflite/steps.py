@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mmconvert.dtypes import DType
 from mmconvert.ir import ops
@@ -11,8 +12,10 @@ from mmconvert.ir.graph import Graph, Value
 from mmconvert.parsers.tflite.activation import FUSED
 from mmconvert.parsers.tflite.quantization import dequantized, quantized
 from mmconvert.parsers.tflite.tensors import Quantization
+from mmconvert.parsers.tflite.weights import ranged
 
 _NORM_EPSILON = 1e-8
+Hybrid = Literal["", "symmetric", "asymmetric"]
 Stored = tuple[Quantization | None, DType]
 
 
@@ -35,6 +38,8 @@ class Cell:
         made_type: how what the gates make is stored, before a projection. Without one its integers become
             those of the state, whatever numbers they mean there.
         cell_type: how the cell is stored between steps.
+        hybrid: what is multiplied with weights is quantized first: with a zero point ("asymmetric") or
+            without ("symmetric"), or not at all ("").
     """
 
     weights: list[Value | None]
@@ -50,13 +55,14 @@ class Cell:
     state_type: Stored
     made_type: Stored
     cell_type: Stored
+    hybrid: Hybrid = ""
 
     @property
     def is_plain(self) -> bool:
         """True for an LSTM as the IR has it."""
         complete = self.weights[0] is not None and self.projection is None and self.activation == "TANH"
         stored = self.state_type[0] is None and self.cell_type[0] is None
-        normal = all(v is None for v in self.norm)
+        normal = all(v is None for v in self.norm) and not self.hybrid
         return complete and stored and normal and not self.cell_clip and not self.projection_clip
 
 
@@ -87,6 +93,44 @@ def scanned(
     return y, last_h, last_c
 
 
+def scanned_rnn(
+    b: Builder,
+    x: Value,
+    parameters: tuple[Value, Value, Value],
+    h: Value,
+    activation: str,
+    hybrid: Hybrid,
+    reverse: bool,
+) -> tuple[Value, Value]:
+    """The states of all steps, and the last one, of a layer whose kernel quantizes what it multiplies.
+
+    Args:
+        b: writes where the layer is.
+        x: [time, batch, input].
+        parameters: weights over the input and over the state, and what is added.
+        h: the first state, [batch, units].
+        activation: of the state.
+        hybrid: how floats are quantized.
+        reverse: time runs backwards.
+    """
+    body = Graph("step")
+    inner = Builder(body, origin=b.origin)
+    state, step = body.input("h", h.type), body.input("x", x.type.with_shape(x.type.shape[1:]))
+    weights, recurrence, bias = (body.input(f"parameter_{i}", v.type) for i, v in enumerate(parameters))
+    total = bias
+    for value, matrix in ((step, weights), (state, recurrence)):
+        value = quantized_floats(inner, value, hybrid)
+        part = inner(ops.MatMul(), value, inner(ops.Transpose(perm=(1, 0)), matrix))
+        total = inner(ops.Add(), part, total)
+    made = total if activation == "NONE" else inner(FUSED[activation], total)
+    body.set_outputs([made, made], ["h_next", "y"])
+    scan = ops.Scan(
+        body=body, carried=1, axes=(0,), reverse=(reverse,), output_axes=(0,), output_reverse=(reverse,)
+    )
+    last, y = b.multi(scan, h, x, *parameters)
+    return y, last
+
+
 @dataclass(slots=True, eq=False)
 class _Parameters:
     """Constants are the body's own; everything else it takes as inputs."""
@@ -110,6 +154,7 @@ class _Parameters:
             state_type=cell.state_type,
             made_type=cell.made_type,
             cell_type=cell.cell_type,
+            hybrid=cell.hybrid,
         )
 
     def _inside(self, value: Value | None) -> Value | None:
@@ -123,6 +168,7 @@ class _Parameters:
 
 def _step(b: Builder, cell: Cell, x: Value, h: Value, c: Value) -> tuple[Value, Value, Value]:
     """What is stored of the next state, what that means, and the next cell."""
+    x, h = (quantized_floats(b, v, cell.hybrid) for v in (x, h))
     forget = b(ops.Sigmoid(), _gate(b, cell, 1, x, h, c, 1))
     candidate = _activate(b, cell, _gate(b, cell, 2, x, h, c, None))
     if cell.weights[0] is None:
@@ -136,11 +182,17 @@ def _step(b: Builder, cell: Cell, x: Value, h: Value, c: Value) -> tuple[Value, 
     if cell.projection is None:
         return *_as_stored(b, y, cell.made_type, cell.state_type), memory
     _, y = _as_stored(b, y, cell.made_type, cell.made_type)
+    y = quantized_floats(b, y, cell.hybrid)
     y = b(ops.MatMul(), y, b(ops.Transpose(perm=(1, 0)), cell.projection))
     if cell.projection_bias is not None:
         y = b(ops.Add(), y, cell.projection_bias)
     y = _clipped(b, y, cell.projection_clip)
     return *_as_stored(b, y, cell.state_type, cell.state_type), memory
+
+
+def quantized_floats(b: Builder, x: Value, hybrid: Hybrid) -> Value:
+    """What hybrid kernels multiply in the place of ``x``."""
+    return ranged(b, x, symmetric=hybrid == "symmetric") if hybrid else x
 
 
 def _gate(b: Builder, cell: Cell, gate: int, x: Value, h: Value, c: Value, peephole: int | None) -> Value:

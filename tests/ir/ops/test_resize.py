@@ -55,7 +55,7 @@ def along(x: list[float], size: int, **given: Any) -> Any:
 
 
 def test_positions_in_fixed_point_by_hand() -> None:
-    """From 16 to 21 a step is 780 of 1024, 780.19 rounded; the half of it is cut, and half a unit taken off."""
+    """From 16 to 21 a step is 780 of 1024, 780.19 rounded; half of it is cut, and half a unit taken off."""
     ramp = np.arange(16.0)
     op = Resize(axes=(0,), sizes=(21,), mode="linear", coordinates="half_pixel", position_bits=10)
     places = (np.arange(21) * 780 + 390 - 512) / 1024

@@ -125,8 +125,9 @@ _SHORT = {"halfPixelCenters": "half", "alignCorners": "corners"}
 def resize(height: int, width: int, dtypes: Sequence[str] = ("int8", "uint8"), **options: Any) -> Case:
     size = Tensor.of(np.array([height, width], np.int32))
     shape = (4, height, width, CHANNELS)
+    label = "/".join([f"{height}x{width}", *(_SHORT[name] for name in options)])
     return Case("RESIZE_BILINEAR", [WIDE], [ONE], ONE, shape, [size], "ResizeBilinearOptions", options,
-                version=3, dtypes=dtypes, label=f"{height}x{width}{''.join('/' + _SHORT[name] for name in options)}")  # fmt: skip
+                version=3, dtypes=dtypes, label=label)  # fmt: skip
 
 
 OPTIMIZED = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"

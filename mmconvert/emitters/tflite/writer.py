@@ -105,7 +105,7 @@ class Writer:
         options: dict[str, Any],
         inner: Sequence[int] = (),
     ) -> None:
-        """Appends an operator to the sub-graph as it is; ``inner`` are tensors that describe inner results."""
+        """Appends an operator as it is to the sub-graph; ``inner`` are tensors about inner results."""
         if self.forms:
             inputs = [None if v is None else self.forms.get(v, v) for v in inputs]
             outputs = [self.forms.get(v, v) for v in outputs]

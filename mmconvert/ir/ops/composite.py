@@ -15,15 +15,15 @@ from mmconvert.ir.types import Array, TensorType
 class Composite(ControlOp):
     """An operator of one format, ``kind``, whose meaning ``body`` spells out.
 
-    The format itself writes it as it was: to take a fused operator over integers apart and find it again would
-    lose what its kernel does in between. Every other one reads the body.
+    The format itself writes it as it was: to take a fused operator over integers apart and find it again
+    would lose what its kernel does in between. Every other one reads the body.
 
     inputs: what ``body`` takes, in order. Returns what it makes: the results, then what ``states`` of the
     inputs are afterwards.
 
     ``options`` are those of the format, ``name=value``. ``operands`` says for each operand of the format
-    which of the inputs it is, -1 for one that was left out. ``grids`` are scale and zero point of each input and
-    each output, ``inner`` those of inner results; a scale of 0 where there is none.
+    which of the inputs it is, -1 for one that was left out. ``grids`` are scale and zero point of each
+    input and output, ``inner`` those of inner results; a scale of 0 where there is none.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Fused operators over integers: what they do, and what they were, so that they can be written as they were."""
+"""Fused operators over integers: what they do and what they were, to be written as they were."""
 
 from __future__ import annotations
 

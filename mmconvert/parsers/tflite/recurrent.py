@@ -19,9 +19,9 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.parsers.tflite.activation import FUSED, activated
 from mmconvert.parsers.tflite.fused import fused
-from mmconvert.parsers.tflite.quantization import dequantized, quantized
+from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, guard_bits, quantized
 from mmconvert.parsers.tflite.source import Source
-from mmconvert.parsers.tflite.steps import Cell, Hybrid, quantized_floats, scanned, scanned_rnn
+from mmconvert.parsers.tflite.steps import GATE, Cell, Hybrid, quantized_floats, scanned, scanned_rnn
 from mmconvert.parsers.tflite.tensors import Quantization
 from mmconvert.parsers.tflite.weights import is_hybrid, product
 from mmconvert.rules import Rules
@@ -109,6 +109,7 @@ def _cell(
         made_type=_made_type(n, places),
         cell_type=(n.quantization(places.cell), n.stored(places.cell).type.dtype),
         hybrid=hybrid,
+        arithmetic=[_arithmetic(n, places, gate) for gate in range(4)],
     )
 
 
@@ -118,6 +119,19 @@ def _hybrid(n: Source, weights: int) -> Hybrid:
     if not is_hybrid(n, weights):
         return ""
     return "asymmetric" if asymmetric else "symmetric"
+
+
+def _arithmetic(n: Source, places: Places, gate: int) -> tuple[Arithmetic, Arithmetic]:
+    """How the products that make a gate come to 16 bits."""
+
+    def of(data: int, first: int) -> Arithmetic:
+        weights = n.quantization(first + gate) if n.has(first + gate) else None
+        x = n.quantization(data)
+        if weights is None or x is None or not x.scale * weights.scale:
+            return ONCE
+        return Arithmetic("half_away", guard_bits(np.float64(x.scale) * np.float64(weights.scale) / GATE))
+
+    return of(0, places.weights), of(places.state, places.recurrence)
 
 
 def _made_type(n: Source, places: Places) -> tuple[Quantization | None, DType]:

@@ -1,8 +1,8 @@
 """Sigmoid and tanh of 16 bits as kernels over integers compute them: functions of 65536 numbers, as tables.
 
 The numbers are fixed-point ones, and every product and sum of them is rounded to 16 bits again, by the
-series and the divisions of gemmlowp (``fixedpoint.h``): some units away from the functions themselves. Numbers
-with ``k`` integer bits stand for ``raw * 2 ** (k - 15)``. Arrays hold them in 64 bits.
+series and the divisions of gemmlowp (``fixedpoint.h``): some units away from the functions themselves.
+Numbers with ``k`` integer bits stand for ``raw * 2 ** (k - 15)``. Arrays hold them in 64 bits.
 """
 
 from __future__ import annotations

@@ -55,10 +55,11 @@ def test_segment_sum(constant: bool, tmp_path: Path) -> None:
 def test_unsorted_segments(name: str, shape: tuple[int, ...], dtype: str, tmp_path: Path) -> None:
     """One of four segments stays empty, and one slice belongs to none."""
     ids, count = Tensor(shape, "int32"), Tensor.of(np.array(4, np.int32))
-    data = single(f"UNSORTED_SEGMENT_{name}", [Tensor((*shape, 3), dtype), ids, count], [Tensor((4, 3), dtype)],
-                  f"UnsortedSegment{name.capitalize()}Options")  # fmt: skip
-    x = (np.random.default_rng(0).normal(size=(*shape, 3)) * 9).astype(dtype)
-    check(data, tmp_path, feeds={"t0": x, "t1": IDS.reshape(shape)})
+    x, y = Tensor((*shape, 3), dtype), Tensor((4, 3), dtype)
+    kind = f"UnsortedSegment{name.capitalize()}Options"
+    data = single(f"UNSORTED_SEGMENT_{name}", [x, ids, count], [y], kind)
+    numbers = (np.random.default_rng(0).normal(size=(*shape, 3)) * 9).astype(dtype)
+    check(data, tmp_path, feeds={"t0": numbers, "t1": IDS.reshape(shape)})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64"])

@@ -45,6 +45,7 @@ CASES = [
         const("f32[]", values=1),
     ),
     quantize("saturates", "u8", data("f32[4]", values=[-1e9, 1e9, -3, 300]), const("f32[]", values=1)),
+    quantize("cut_off", "i8", REAL, TENTH, const("i8[]", values=-3), rounding="toward_zero"),
     quantize("away", "i8", REAL, TENTH, const("i8[]", values=-3), rounding="half_away"),
     quantize("i16", "i16", REAL, const("f32[]", values=0.001), const("i16[]", values=100)),
     quantize("u16", "u16", REAL, const("f32[]", values=0.001), const("u16[]", values=30000)),

@@ -51,6 +51,10 @@ LINEAR = [
         COORDINATES, SIZES.items(), (("nchw", NCHW), ("nhwc", NHWC))
     )
 ]
+FIXED_POINT = [
+    row(f"fixed_point_{c}_{name}", NHWC, mode="linear", coordinates=c, sizes=sizes, position_bits=10)
+    for c, (name, sizes) in product(("half_pixel", "align_corners", "asymmetric"), SIZES.items())
+]
 CUBIC = [
     row(
         f"cubic_{c}_{name}_{coeff}{'_exclude' if exclude else ''}",
@@ -137,4 +141,4 @@ RANKS = [
         (data(NCHW[0]),),
     ),
 ]
-CASES = NEAREST + TENSORFLOW + LINEAR + CUBIC + ANTIALIAS + SCALED + CROPPED + RANKS
+CASES = NEAREST + TENSORFLOW + LINEAR + FIXED_POINT + CUBIC + ANTIALIAS + SCALED + CROPPED + RANKS

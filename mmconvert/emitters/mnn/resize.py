@@ -44,6 +44,8 @@ def resize(node: Node[Resize], out: Writer) -> None:
 def _refuse(op: Resize, x: Value) -> None:
     if x.type.rank != 4 or not set(op.axes) <= {2, 3} or not dtypes.is_float(x.type.dtype):
         raise UnsupportedError("MNN resizes images of floats, over height and width")
+    if op.position_bits:
+        raise UnsupportedError("MNN has no positions in fixed-point arithmetic")
     if op.coordinates not in _COORDINATES or op.antialias or op.exclude_outside:
         raise UnsupportedError(f"MNN has no {op.coordinates} with these filters at the edge")
     if op.mode == "nearest" and op.nearest not in ("floor", "round_prefer_floor"):

@@ -201,7 +201,8 @@ def quantize(node: Node[ops.Quantize], out: Writer) -> None:
         raise UnsupportedError(f"NCNN does not quantize to {dtypes.name(to)}")
     x, scale, zero, shape = _scaled(node, out)
     lowest, highest = (float(getattr(np.iinfo(to), end)) for end in ("min", "max"))
-    y = out.unary(ROUND, out.binary(DIV, x, scale, shape))
+    whole = TRUNC if node.op.rounding == "toward_zero" else ROUND
+    y = out.unary(whole, out.binary(DIV, x, scale, shape))
     y = y if zero is None else out.binary(ADD, y, zero, shape)
     out.place(node.output, out.layer("Clip", (y,), shape, min=lowest, max=highest))
 

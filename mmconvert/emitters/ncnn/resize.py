@@ -26,6 +26,8 @@ def resize(node: Node[ops.Resize], out: Writer) -> None:
     op, x, y = node.op, node.operand(0), node.output
     rank = x.type.rank
     axes = {a % rank: i for i, a in enumerate(op.axes)}
+    if op.position_bits:
+        raise UnsupportedError("NCNN has no positions in fixed-point arithmetic")
     if op.antialias or op.exclude_outside or op.roi or (op.mode == "cubic" and op.cubic_coeff != -0.75):
         raise UnsupportedError("NCNN samples without antialiasing, regions, or other cubic functions")
     moved = [a for a in sorted(axes) if x.type.shape[a] != y.type.shape[a]]

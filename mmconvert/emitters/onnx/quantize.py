@@ -36,6 +36,7 @@ def quantize(node: Node[ops.Quantize], out: Writer) -> None:
     """
     op, x, scale, zero = node.op, node.operand(0), node.operand(1), _zero_point(node, out)
     out.require(x.type.dtype != dtypes.I32, "runtimes quantize floating-point numbers only")
+    out.require(op.rounding != "toward_zero", "ONNX cuts nothing off")
     narrow = dtypes.is_float(op.dtype) and out.opset >= 19 and not op.saturate
     named = zero is None and op.dtype != dtypes.U8
     out(

@@ -61,6 +61,7 @@ def _join(node: Node[ops.Pad], out: Writer) -> None:
 def upsample(node: Node[ops.Resize], out: Writer) -> None:
     # Before opset 11 all positions were i / scale, rounded downwards where nothing shrank.
     op, x = node.op, node.operand(0)
+    _require_real_positions(op, out)
     scales = _scales(x.type.shape, replace(op, scales=op.scales or _ratios(x.type.shape, op)))
     plain = scales is not None and all(
         _is_plain(op, i, x.type.shape[axis], scales[axis]) for i, axis in enumerate(op.axes)
@@ -72,6 +73,10 @@ def upsample(node: Node[ops.Resize], out: Writer) -> None:
     )
     kind = "Resize" if out.opset >= 10 else "Upsample"
     out(kind, x, out.constant(scales, dtypes.F32, "scales"), into=node, mode=op.mode)
+
+
+def _require_real_positions(op: ops.Resize, out: Writer) -> None:
+    out.require(not op.position_bits, "ONNX has no positions in fixed-point arithmetic")
 
 
 def _ratios(have: Shape, op: ops.Resize) -> tuple[float, ...]:
@@ -101,6 +106,7 @@ def _is_plain(op: ops.Resize, index: int, extent: Extent, scale: np.float32) -> 
 @rule(ops.Resize, since=11)
 def resize(node: Node[ops.Resize], out: Writer) -> None:
     op, x = node.op, node.operand(0)
+    _require_real_positions(op, out)
     attributes = {"mode": op.mode, **_coordinates(node, out)}
     if op.mode == "cubic":
         attributes["cubic_coeff_a"] = float(op.cubic_coeff)

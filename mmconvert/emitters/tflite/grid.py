@@ -9,8 +9,9 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.emitters.flat import Table
 from mmconvert.emitters.tflite import schema as tfl
-from mmconvert.ir.graph import Node
+from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
+from mmconvert.ir.ops import Composite
 from mmconvert.ir.ops.quantize import Scaled
 from mmconvert.tensors import Array
 
@@ -73,3 +74,14 @@ def of_node(node: Node[Op], same_as: Grid | None = None) -> Grid | None:
     )
     grid = Grid(scales, zeros, op.axis if scales.ndim else 0)
     return grid if same_as is None or grid.same(same_as) else None
+
+
+def of_composite(node: Node[Composite]) -> dict[Value, Grid]:
+    """What the stored operands and results of an operator mean."""
+    ends = zip((*node.inputs, *node.outputs), node.op.grids, strict=True)
+    return {value: of_numbers(*grid) for value, grid in ends if value is not None and grid[0]}
+
+
+def of_numbers(scale: float, zero: int) -> Grid:
+    """One scale and zero point."""
+    return Grid(np.array(scale, np.float32), np.array(zero, np.int64))

@@ -21,10 +21,10 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import hybrid
 from mmconvert.emitters.tflite import schema as tfl
-from mmconvert.emitters.tflite.grid import Grid, of_node
+from mmconvert.emitters.tflite.grid import Grid, of_composite, of_node
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import ControlOp, Op
-from mmconvert.ir.ops import Dequantize, DynamicQuantize, Quantize
+from mmconvert.ir.ops import Composite, Dequantize, DynamicQuantize, Quantize
 
 STORED = (dtypes.I8, dtypes.U8, dtypes.I16)
 _ALL = "i8 u8 i16"
@@ -57,7 +57,7 @@ _FIXED: dict[str, dict[str, tuple[float, int]]] = {
 _WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "FULLY_CONNECTED": 0}
 """Products with weights, and the axis along which these may have several scales."""
 
-_ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM", "MAX_POOL_2D"}
+_ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "RESIZE_BILINEAR"}
 """Operators that do not convert: operands and result have one scale and zero point."""
 
 
@@ -195,6 +195,10 @@ def _grids(graph: Graph) -> dict[Value, Grid]:
             grid = of_node(node)
             if grid is not None and value.constant is None:
                 grids.setdefault(value, grid)
+        elif is_op(node, Composite):
+            for value, grid in of_composite(node).items():
+                if value.constant is None:
+                    grids.setdefault(value, grid)
     nodes = [n for n in graph if not is_op(n, Dequantize, Quantize) and not isinstance(n.op, ControlOp)]
     # Twice each way reaches through any run of movements, however these branch in practice.
     for _ in range(2):

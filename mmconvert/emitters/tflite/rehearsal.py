@@ -36,6 +36,7 @@ class Rehearsal(Writer):
         inputs: Sequence[Value | None],
         outputs: Sequence[Value],
         options: dict[str, Any],
+        inner: Sequence[int] = (),
     ) -> None:
         """Notes an operator; its operands and results have to be of types that TFLite has."""
         inputs = [None if v is None else self.forms.get(v, v) for v in inputs]

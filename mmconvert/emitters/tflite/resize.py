@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.conv import heighten
+from mmconvert.emitters.tflite.grid import of_node
 from mmconvert.emitters.tflite.writer import Writer
 from mmconvert.errors import UnsupportedError
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Node, Value, is_op
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import Resize
+from mmconvert.ir.ops import Dequantize, Quantize, Resize
+from mmconvert.ir.ops.sampling import FIXED_POINT
 from mmconvert.ir.types import Array, Extent, Layout
+from mmconvert.passes.match import only_user
 from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("TFLite")
@@ -50,6 +54,7 @@ class _Grid:
 
 
 _GRIDS = (_Grid(False, True), _Grid(False, False), _Grid(True, False))
+_BY_COORDINATES = dict(zip(FIXED_POINT, (_GRIDS[0], _GRIDS[2], _GRIDS[1]), strict=True))
 _SAMPLES = ((2, 3), (3, 2), (4, 7), (7, 4), (5, 5), (3, 6), (5, 15), (6, 3), (1, 4), (4, 1))
 """Extents and sizes on which any two of the formulas differ, to tell them apart where neither is known."""
 
@@ -58,7 +63,7 @@ _SAMPLES = ((2, 3), (3, 2), (4, 7), (7, 4), (5, 5), (3, 6), (5, 15), (6, 3), (1,
 def resize(node: Node[Resize], out: Writer) -> None:
     """By RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR where they take the same samples."""
     op, x, y = node.op, node.operand(0), node.output
-    grid = _grid(op, x)
+    grid = _fixed_point_grid(node) if op.position_bits else _grid(op, x)
     rank = x.type.rank
     if rank == 3 and op.axes == (1,):
         image, result = (v.type.with_shape(heighten(v.type.shape)) for v in (x, y))
@@ -98,6 +103,21 @@ def _grid(op: Resize, x: Value) -> _Grid:
             if all(_agrees(op, i, x.type.shape[axis], grid) for i, axis in enumerate(op.axes)):
                 return grid
     raise UnsupportedError(f"TFLite has no resizing with {op.mode}, {op.coordinates} and these extents")
+
+
+def _fixed_point_grid(node: Node[Resize]) -> _Grid:
+    """The grid of the kernel for i8, which computes positions with 10 bits behind the point.
+
+    Raises:
+        UnsupportedError: the operator does not stand between integers, or has other positions.
+    """
+    op, before, after = node.op, node.operand(0).producer, only_user(node.output)
+    if is_op(before, Dequantize) and is_op(after, Quantize) and before.operand(0).type.dtype == dtypes.I8:
+        grid, result = of_node(before), of_node(after)
+        same = grid is not None and result is not None and grid.same(result)
+        if same and op.mode == "linear" and op.position_bits == 10 and op.axes == (1, 2):
+            return _BY_COORDINATES[op.coordinates]
+    raise UnsupportedError("TFLite has positions in fixed-point arithmetic only of the kernel for i8")
 
 
 def _agrees(op: Resize, index: int, extent: Extent, grid: _Grid) -> bool:

@@ -32,7 +32,7 @@ QUANTIZATION = TableType(
 OPERATOR = TableType(
     "Operator",
     "opcode_index:u32 inputs:[i32] outputs:[i32] builtin_options_type:u8 builtin_options:table"
-    " custom_options:[u8] custom_options_format:i8",
+    " custom_options:[u8] custom_options_format:i8 mutating_variable_inputs:[bool] intermediates:[i32]",
 )
 BUFFER = TableType("Buffer", "data:blob offset:u64 size:u64")
 METADATA = TableType("Metadata", "name:string buffer:u32")
@@ -267,3 +267,13 @@ BIDIRECTIONAL_SEQUENCE_LSTM = _builtin(
     69,
     f"{_CELL} merge_outputs:bool time_major:bool=1 asymmetric_quantize_inputs:bool",
 )
+_ASYMMETRIC = "asymmetric_quantize_inputs:bool"
+LSTM = _builtin("LSTM", 16, 14, f"{_CELL} kernel_type:i8 {_ASYMMETRIC}")
+RNN = _builtin("RNN", 24, 7, f"{_FUSED} {_ASYMMETRIC}")
+UNIDIRECTIONAL_SEQUENCE_RNN = _builtin(
+    "UNIDIRECTIONAL_SEQUENCE_RNN", 35, 31, f"time_major:bool {_FUSED} {_ASYMMETRIC}"
+)
+BIDIRECTIONAL_SEQUENCE_RNN = _builtin(
+    "BIDIRECTIONAL_SEQUENCE_RNN", 46, 70, f"time_major:bool {_FUSED} merge_outputs:bool {_ASYMMETRIC}"
+)
+SVDF = _builtin("SVDF", 27, 6, f"rank:i32 {_FUSED} {_ASYMMETRIC}")

@@ -52,7 +52,13 @@ def expand(node: Node[Expand], out: Writer) -> None:
 
 @rule(Concat)
 def concat(node: Node[Concat], out: Writer) -> None:
-    out(tfl.CONCATENATION, node.inputs, node.output, axis=node.op.axis)
+    operands = [node.operand(index) for index in range(len(node.inputs))]
+    grid = next((out.grids[v] for v in (node.output, *operands) if v in out.grids), None)
+    if grid is not None and node.output not in out.forms:
+        # Plain integers, put side by side; the kernel wants to read everywhere that they mean the same.
+        out.grids.setdefault(node.output, grid)
+        operands = [out.on_grid(v, grid) for v in operands]
+    out(tfl.CONCATENATION, operands, node.output, axis=node.op.axis)
 
 
 @rule(Split)

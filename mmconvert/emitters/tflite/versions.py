@@ -194,6 +194,27 @@ def _where(inputs: Types, outputs: Types, options: Options) -> int:
     return 1 if inputs[0].dtype == dtypes.BOOL else 2
 
 
+def _recurrent(inputs: Types, outputs: Types, options: Options) -> int:
+    """Without an input gate, the first weights are left out."""
+    weights = [t for t in inputs[1:3] if t is not None]
+    if inputs[0] is None or not _is_hybrid((inputs[0], weights[0])):
+        return 1
+    return 3 if options.get("asymmetric_quantize_inputs") else 2
+
+
+def _lstm(inputs: Types, outputs: Types, options: Options) -> int:
+    if options.get("kernel_type"):  # the one over a single matrix
+        return 2
+    needed = _recurrent(inputs, outputs, options)
+    return needed + 1 if needed > 1 else 1
+
+
+def _svdf(inputs: Types, outputs: Types, options: Options) -> int:
+    if inputs[0] is not None and inputs[0].dtype == dtypes.I8:
+        return 3
+    return (1, 2, 4)[_recurrent(inputs, outputs, options) - 1]
+
+
 def _quantize(inputs: Types, outputs: Types, options: Options) -> int:
     return 2 if any(t is not None and t.dtype == dtypes.I16 for t in (*inputs, *outputs)) else 1
 
@@ -223,6 +244,18 @@ _SPECIAL: dict[str, Callable[[Types, Types, Options], int]] = {
     "FILL": _fill,
     "WHERE": _where,
     "QUANTIZE": _quantize,
+    "LSTM": _lstm,
+    "SVDF": _svdf,
+    **dict.fromkeys(
+        (
+            "RNN",
+            "UNIDIRECTIONAL_SEQUENCE_LSTM",
+            "BIDIRECTIONAL_SEQUENCE_LSTM",
+            "UNIDIRECTIONAL_SEQUENCE_RNN",
+            "BIDIRECTIONAL_SEQUENCE_RNN",
+        ),
+        _recurrent,
+    ),
 }
 
 _RUNTIMES = {
@@ -300,8 +333,12 @@ _RUNTIMES = {
         ("CUMSUM", "2.4"),
         ("CONV_3D", "2.5"),
         ("DYNAMIC_UPDATE_SLICE", "2.9"),
-        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "1.13.1"),
-        ("BIDIRECTIONAL_SEQUENCE_LSTM", "1.14"),
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "1.13.1 1.14 2.3 2.12"),
+        ("BIDIRECTIONAL_SEQUENCE_LSTM", "1.14 1.14 1.14"),
+        ("LSTM", "1.7 1.10 1.14 2.3"),
+        ("SVDF", "1.5 1.14 2.2 2.3"),
+        ("RNN", "1.5 1.14 2.3"),
+        ("UNIDIRECTIONAL_SEQUENCE_RNN BIDIRECTIONAL_SEQUENCE_RNN", "1.14 1.14 2.3"),
         ("REDUCE_ALL CONV_3D_TRANSPOSE", "2.6"),
         ("RELU_0_TO_1 ATAN2", "2.10"),
         ("BITWISE_XOR RIGHT_SHIFT", "2.13"),

@@ -103,8 +103,9 @@ class Writer:
         inputs: Sequence[Value | None],
         outputs: Sequence[Value],
         options: dict[str, Any],
+        inner: Sequence[int] = (),
     ) -> None:
-        """Appends an operator to the sub-graph as it is."""
+        """Appends an operator as it is to the sub-graph; ``inner`` are tensors about inner results."""
         if self.forms:
             inputs = [None if v is None else self.forms.get(v, v) for v in inputs]
             outputs = [self.forms.get(v, v) for v in outputs]
@@ -120,6 +121,7 @@ class Writer:
                 outputs=[self.index(v) for v in outputs],
                 builtin_options_type=builtin.union,
                 builtin_options=None if builtin.options is None else builtin.options(**options),
+                intermediates=list(inner) or None,
             )
         )
         for value in outputs:

@@ -49,6 +49,7 @@ from mmconvert.ir.ops.composed import (
     Tanh,
     Trunc,
 )
+from mmconvert.ir.ops.composite import Composite
 from mmconvert.ir.ops.control import If, Loop, Scan, While
 from mmconvert.ir.ops.conv import Conv, ConvTranspose
 from mmconvert.ir.ops.dynamic_quantize import DynamicQuantize
@@ -168,6 +169,7 @@ __all__ = [
     "Celu",
     "Clip",
     "Col2Im",
+    "Composite",
     "Concat",
     "Conv",
     "ConvInteger",

@@ -31,11 +31,11 @@ class If(ControlOp):
     def infer(self, condition: TensorType, *inputs: TensorType) -> tuple[TensorType, ...]:
         condition.require_bool().require_rank(0)
         for name, branch in (("then_branch", self.then_branch), ("else_branch", self.else_branch)):
-            _require_types(name, "inputs", [v.type for v in branch.inputs], inputs)
+            require_types(name, "inputs", [v.type for v in branch.inputs], inputs)
         found = tuple(v.type for v in self.then_branch.outputs)
         other = [v.type for v in self.else_branch.outputs]
         if not self.shapes:
-            _require_types("else_branch", "outputs", other, found)
+            require_types("else_branch", "outputs", other, found)
             return found
         results = _with_shapes(found, self.shapes)
         _require_fit("then_branch", found, results)
@@ -60,8 +60,8 @@ class While(ControlOp):
 
     def infer(self, *state: TensorType) -> tuple[TensorType, ...]:
         for name, part in (("condition", self.condition), ("body", self.body)):
-            _require_types(name, "inputs", [v.type for v in part.inputs], state)
-        _require_types("body", "outputs", [v.type for v in self.body.outputs], state)
+            require_types(name, "inputs", [v.type for v in part.inputs], state)
+        require_types("body", "outputs", [v.type for v in self.body.outputs], state)
         (goes_on,) = (v.type for v in self.condition.outputs)
         goes_on.require_bool().require_rank(0)
         return state
@@ -165,9 +165,9 @@ class Scan(ControlOp):
             t.with_shape((*t.shape[:a], *t.shape[a + 1 :])) for t, a in zip(sequences, self.axes, strict=True)
         ]
         taken = [v.type for v in self.body.inputs]
-        _require_types("body", "inputs", taken, (*inputs[:first], *slices, *inputs[last:]))
+        require_types("body", "inputs", taken, (*inputs[:first], *slices, *inputs[last:]))
         made = [v.type for v in self.body.outputs]
-        _require_types("body", "state", made[:first], inputs[:first])
+        require_types("body", "state", made[:first], inputs[:first])
         known = next((e for e in rounds if isinstance(e, int)), rounds[0])
         stacked = [
             t.with_shape((*t.shape[:a], known, *t.shape[a:]))
@@ -224,7 +224,8 @@ def _require_fit(part: str, have: Sequence[TensorType], want: Sequence[TensorTyp
         raise InferenceError(f"{part}: ({shown[0]}) does not fit ({shown[1]})")
 
 
-def _require_types(part: str, ends: str, have: Sequence[TensorType], want: Sequence[TensorType]) -> None:
+def require_types(part: str, ends: str, have: Sequence[TensorType], want: Sequence[TensorType]) -> None:
+    """Holds where the ``ends`` ("inputs") of a sub-graph have the types that they are to have."""
     if list(have) != list(want):
         shown = [", ".join(map(str, types)) for types in (have, want)]
         raise InferenceError(f"the {ends} of {part} are ({shown[0]}), not ({shown[1]})")

@@ -87,20 +87,25 @@ class Scaled(Op):
         return b(Slice(axes=(axis,), starts=(0,), sizes=(extent,), steps=(1,)), whole)
 
 
-Rounding = Literal["half_even", "half_away", "half_away_stored"]
-"""Where halves go: to the even integer; away from 0; away from 0 after the zero point was added."""
+Rounding = Literal["half_even", "half_away", "half_away_stored", "toward_zero"]
+"""Where halves go: to the even integer; away from 0; away from 0 after the zero point was added. Or what is
+behind the point is cut off.
+"""
 
 
 def rounded(x: Array, rounding: Rounding) -> Array:
     """``x`` as the nearest integers."""
-    return np.rint(x) if rounding == "half_even" else np.copysign(np.floor(np.abs(x) + 0.5), x)
+    if rounding in ("half_even", "toward_zero"):
+        return np.rint(x) if rounding == "half_even" else np.trunc(x)
+    return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
 
 def rounded_nodes(b: Builder, x: Value, rounding: Rounding) -> Value:
     """``rounded`` as nodes."""
     if rounding == "half_even":
         return b(Round(), x)
-    return b(Mul(), b(Floor(), b(Add(), b(Abs(), x), 0.5)), b(Sign(), x))
+    size = b(Abs(), x)
+    return b(Mul(), b(Floor(), size if rounding == "toward_zero" else b(Add(), size, 0.5)), b(Sign(), x))
 
 
 @operator

@@ -14,7 +14,7 @@ from mmconvert.ir.op import Op, operator
 from mmconvert.ir.ops.indexing import Gather
 from mmconvert.ir.ops.logic import Where
 from mmconvert.ir.ops.matmul import MatMul
-from mmconvert.ir.ops.sampling import Axis, Coordinates, Mode, Nearest, Samples, apply, sample
+from mmconvert.ir.ops.sampling import FIXED_POINT, Axis, Coordinates, Mode, Nearest, Samples, apply, sample
 from mmconvert.ir.ops.shape import Transpose, natural
 from mmconvert.ir.types import Array, DType, Extent, TensorType
 
@@ -45,6 +45,10 @@ class Resize(Op):
     weight is shared among the others instead; ``tf_crop_and_resize`` gives ``extrapolation_value`` there.
     With ``antialias`` the filter widens by ``1 / scale`` where that is above 1.
 
+    With ``position_bits`` positions are fixed-point numbers with that many bits behind the point: of
+    ``half_pixel``, ``align_corners`` and ``asymmetric`` without ``scales``, multiples of the step between two
+    samples, which is rounded to as many bits first (TensorFlow Lite's kernels for 8 bits).
+
     x: any type for ``nearest``, floating for the others. TensorFlow's and Keras's nearest neighbour with half
     pixel centres is ``tf_half_pixel_for_nn`` with ``floor``.
     """
@@ -60,6 +64,7 @@ class Resize(Op):
     antialias: bool = False
     extrapolation_value: float = 0.0
     roi: tuple[tuple[float, float], ...] = ()
+    position_bits: int = 0
 
     def infer(self, x: TensorType) -> TensorType:
         axes = (x if self.mode == "nearest" else x.require_float()).axes(self.axes)
@@ -70,6 +75,8 @@ class Resize(Op):
         x.require(
             all(1e-6 < s < 1e6 for s in self.scales), f"scales of a sensible size instead of {self.scales}"
         )
+        fixed = self.coordinates in FIXED_POINT and not self.scales and 0 <= self.position_bits <= 20
+        x.require(fixed or not self.position_bits, f"positions that can have {self.position_bits} bits")
         shape = list(x.shape)
         for axis, size in zip(axes, natural(self.sizes), strict=True):
             x.require(not isinstance(size, int) or size == 0 or shape[axis] != 0, "something to sample")
@@ -103,7 +110,8 @@ class Resize(Op):
         found = {}
         for i, (axis, size) in enumerate(zip(self.axes, dims.numbers(self.sizes), strict=True)):
             scale = self.scales[i] if self.scales else None
-            along = Axis(shape[axis], size, scale, self.roi[i] if self.roi else (0.0, 1.0))
+            region = self.roi[i] if self.roi else (0.0, 1.0)
+            along = Axis(shape[axis], size, scale, region, self.position_bits)
             found[axis] = sample(
                 along,
                 dtype,

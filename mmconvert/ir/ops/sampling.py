@@ -24,18 +24,25 @@ Coordinates = Literal[
 ]
 Nearest = Literal["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 
+FIXED_POINT: tuple[Coordinates, ...] = ("half_pixel", "align_corners", "asymmetric")
+"""The formulas that have a form in fixed-point arithmetic."""
+
 _TIE = 1e-6  # what ONNX Runtime allows a position to be away from half way between two elements
 _DENSE = 4  # taps from which on a dense matrix product beats a sum over taps
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis to resize: from ``extent`` to ``size``, by ``scale`` where the source gave one."""
+    """One axis to resize: from ``extent`` to ``size``, by ``scale`` where the source gave one.
+
+    Positions have ``bits`` behind the point where they are fixed-point numbers, which is where that is not 0.
+    """
 
     extent: int
     size: int
     scale: float | None
     region: tuple[float, float]
+    bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,8 @@ def positions(axis: Axis, coordinates: Coordinates, dtype: DType) -> Array:
     precision, although the single precision 0.6 is a little more than that.
     """
     n, m = axis.extent, axis.size
+    if axis.bits:
+        return _fixed_point(axis, coordinates).astype(dtype)
     i = np.arange(m, dtype=np.float64)
     if axis.scale is not None and coordinates not in ("align_corners", "tf_crop_and_resize"):
         return _scaled(axis, coordinates, dtype.type(axis.scale), i.astype(dtype))
@@ -167,6 +176,16 @@ def positions(axis: Axis, coordinates: Coordinates, dtype: DType) -> Array:
         case _:
             assert_never(coordinates)
     return where.astype(dtype)
+
+
+def _fixed_point(axis: Axis, coordinates: Coordinates) -> Array:
+    """Multiples of a step that is rounded itself; half a step is rounded downwards."""
+    corners = coordinates == "align_corners" and axis.size > 1
+    extent, size = (axis.extent - corners, axis.size - corners)
+    one = 1 << axis.bits
+    step = (one * extent + size // 2) // size if size else 0
+    start = step // 2 - one // 2 if coordinates == "half_pixel" else 0
+    return np.asarray((np.arange(axis.size) * step + start) / one)
 
 
 def _scaled(axis: Axis, coordinates: Coordinates, scale: np.floating[Any], i: Array) -> Array:

@@ -12,6 +12,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
 from mmconvert.parsers.tflite.activation import activated
+from mmconvert.parsers.tflite.quantization import Arithmetic
 from mmconvert.parsers.tflite.source import Source
 from mmconvert.rules import Rules
 
@@ -58,6 +59,8 @@ EXTREMA: dict[str, Op] = {"MAXIMUM": ops.Max(), "MINIMUM": ops.Min()}
 
 @rule(*UNARY)
 def unary(n: Source, b: Builder) -> Value:
+    if n.kind == "SQRT":
+        n.arithmetic = Arithmetic("toward_zero")
     return b(UNARY[n.kind], n.operand(0))
 
 

@@ -18,11 +18,12 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.parsers.tflite.activation import FUSED, activated
-from mmconvert.parsers.tflite.quantization import dequantized, quantized
+from mmconvert.parsers.tflite.fused import fused
+from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, guard_bits, quantized
 from mmconvert.parsers.tflite.source import Source
-from mmconvert.parsers.tflite.steps import Cell, scanned
+from mmconvert.parsers.tflite.steps import GATE, Cell, Hybrid, quantized_floats, scanned, scanned_rnn
 from mmconvert.parsers.tflite.tensors import Quantization
-from mmconvert.parsers.tflite.weights import product
+from mmconvert.parsers.tflite.weights import is_hybrid, product
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("TFLite")
@@ -85,7 +86,9 @@ def _time_first(b: Builder, x: Value, time_major: bool) -> Value:
     return x if time_major else b(ops.Transpose(perm=(1, 0, *range(2, x.type.rank))), x)
 
 
-def _cell(n: Source, places: Places, cell_clip: float, projection_clip: float, activation: str) -> Cell:
+def _cell(
+    n: Source, places: Places, cell_clip: float, projection_clip: float, activation: str, hybrid: Hybrid
+) -> Cell:
     def optional(first: int, offset: int) -> Value | None:
         return n.optional(first + offset) if first >= 0 else None
 
@@ -105,7 +108,30 @@ def _cell(n: Source, places: Places, cell_clip: float, projection_clip: float, a
         state_type=(n.quantization(places.state), n.stored(places.state).type.dtype),
         made_type=_made_type(n, places),
         cell_type=(n.quantization(places.cell), n.stored(places.cell).type.dtype),
+        hybrid=hybrid,
+        arithmetic=[_arithmetic(n, places, gate) for gate in range(4)],
     )
+
+
+def _hybrid(n: Source, weights: int) -> Hybrid:
+    """How the kernels quantize the floats that they multiply with operand ``weights``."""
+    asymmetric = n.flag("asymmetric_quantize_inputs")
+    if not is_hybrid(n, weights):
+        return ""
+    return "asymmetric" if asymmetric else "symmetric"
+
+
+def _arithmetic(n: Source, places: Places, gate: int) -> tuple[Arithmetic, Arithmetic]:
+    """How the products that make a gate come to 16 bits."""
+
+    def of(data: int, first: int) -> Arithmetic:
+        weights = n.quantization(first + gate) if n.has(first + gate) else None
+        x = n.quantization(data)
+        if weights is None or x is None or not x.scale * weights.scale:
+            return ONCE
+        return Arithmetic("half_away", guard_bits(np.float64(x.scale) * np.float64(weights.scale) / GATE))
+
+    return of(0, places.weights), of(places.state, places.recurrence)
 
 
 def _made_type(n: Source, places: Places) -> tuple[Quantization | None, DType]:
@@ -180,19 +206,21 @@ def _zeros_for(
 
 
 @rule("UNIDIRECTIONAL_SEQUENCE_LSTM")
+@fused
 def unidirectional_lstm(n: Source, b: Builder) -> Value:
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 2)
     if n.flag("diagonal_recurrent_tensors"):
         raise n.unsupported("with diagonal recurrent weights")
-    cell = _cell(n, _UNIDIRECTIONAL, n.real("cell_clip"), n.real("proj_clip"), _activation(n))
+    cell = _cell(n, _UNIDIRECTIONAL, n.real("cell_clip"), n.real("proj_clip"), _activation(n), hybrid)
     time_major = n.flag("time_major")
     x = _time_first(b, n.operand(0), time_major)
     return _time_first(b, _lstm(n, b, x, _UNIDIRECTIONAL, cell, reverse=False), time_major)
 
 
 @rule("BIDIRECTIONAL_SEQUENCE_LSTM")
+@fused
 def bidirectional_lstm(n: Source, b: Builder) -> tuple[Value, ...]:
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 2)
     if n.has(39):
         raise n.unsupported("with an auxiliary input")
     clips, activation, time_major = (
@@ -203,7 +231,7 @@ def bidirectional_lstm(n: Source, b: Builder) -> tuple[Value, ...]:
     x = _time_first(b, n.operand(0), time_major)
     found = []
     for places, reverse in ((_FORWARD, False), (_BACKWARD, True)):
-        y = _lstm(n, b, x, places, _cell(n, places, *clips, activation), reverse)
+        y = _lstm(n, b, x, places, _cell(n, places, *clips, activation, hybrid), reverse)
         found.append(_time_first(b, y, time_major))
     return (b(ops.Concat(axis=2), *found),) if n.flag("merge_outputs") else tuple(found)
 
@@ -213,11 +241,12 @@ def _activation(n: Source) -> str:
 
 
 @rule("LSTM")
+@fused
 def lstm(n: Source, b: Builder) -> tuple[Value | None, ...]:
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 2)
     if n.choice("kernel_type", "FULL", "BASIC") == "BASIC":
         return _basic(n, b)
-    cell = _cell(n, _UNIDIRECTIONAL, n.real("cell_clip"), n.real("proj_clip"), _activation(n))
+    cell = _cell(n, _UNIDIRECTIONAL, n.real("cell_clip"), n.real("proj_clip"), _activation(n), hybrid)
     x = b(ops.Unsqueeze(axes=(0,)), n.operand(0))
     y = b(ops.Squeeze(axes=(0,)), _lstm(n, b, x, _UNIDIRECTIONAL, cell, reverse=False))
     return (*(None for _ in n.outputs[:-1]), y)
@@ -235,11 +264,18 @@ def _basic(n: Source, b: Builder) -> tuple[Value | None, ...]:
     return (b(ops.Mul(), b(ops.Sigmoid(), o), b(ops.Tanh(), cell)), cell, *(None for _ in n.outputs[2:]))
 
 
-def _rnn(n: Source, b: Builder, x: Value, first: int, activation: str, reverse: bool) -> Value:
+def _rnn(
+    n: Source, b: Builder, x: Value, first: int, activation: str, hybrid: Hybrid, reverse: bool
+) -> Value:
     """The states of all steps; operands from ``first`` on are weights, recurrence, bias, state."""
     if activation not in _NAMES:
         raise n.unsupported(f"with the activation {activation}")
     h, matrix = _state(n, first + 3), n.operand(first)
+    if hybrid:
+        parameters = (matrix, n.operand(first + 1), n.operand(first + 2))
+        y, last = scanned_rnn(b, x, parameters, h, activation, hybrid, reverse)
+        _keep(n, b, first + 3, last)
+        return y
     size = matrix.type.require_rank(2).static_shape[0]
     bias = b(ops.Concat(axis=0), n.operand(first + 2), np.zeros(size, np.float32))
     op = ops.RNN(
@@ -256,48 +292,52 @@ def _rnn(n: Source, b: Builder, x: Value, first: int, activation: str, reverse: 
 
 
 @rule("RNN")
+@fused
 def rnn(n: Source, b: Builder) -> Value:
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 1)
     x = b(ops.Unsqueeze(axes=(0,)), n.operand(0))
-    return b(ops.Squeeze(axes=(0,)), _rnn(n, b, x, 1, _activation(n), reverse=False))
+    return b(ops.Squeeze(axes=(0,)), _rnn(n, b, x, 1, _activation(n), hybrid, reverse=False))
 
 
 @rule("UNIDIRECTIONAL_SEQUENCE_RNN")
+@fused
 def unidirectional_rnn(n: Source, b: Builder) -> Value:
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 1)
     time_major = n.flag("time_major")
     x = _time_first(b, n.operand(0), time_major)
-    return _time_first(b, _rnn(n, b, x, 1, _activation(n), reverse=False), time_major)
+    return _time_first(b, _rnn(n, b, x, 1, _activation(n), hybrid, reverse=False), time_major)
 
 
 @rule("BIDIRECTIONAL_SEQUENCE_RNN")
+@fused
 def bidirectional_rnn(n: Source, b: Builder) -> tuple[Value, ...]:
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 1)
     if n.has(9):
         raise n.unsupported("with an auxiliary input")
     time_major, activation = n.flag("time_major"), _activation(n)
     x = _time_first(b, n.operand(0), time_major)
     found = [
-        _time_first(b, _rnn(n, b, x, first, activation, reverse), time_major)
+        _time_first(b, _rnn(n, b, x, first, activation, hybrid, reverse), time_major)
         for first, reverse in ((1, False), (5, True))
     ]
     return (b(ops.Concat(axis=2), *found),) if n.flag("merge_outputs") else tuple(found)
 
 
 @rule("SVDF")
+@fused
 def svdf(n: Source, b: Builder) -> Value:
     """Filters of rank ``rank``: each remembers what it saw, and weighs it over time.
 
     Nakkiran and others, "Compressing deep neural networks using a rank-constrained topology", 2015.
     """
-    n.ignore("asymmetric_quantize_inputs")
+    hybrid = _hybrid(n, 1)
     (rank,) = n.positive("rank")
     x, feature, time = (n.operand(i) for i in range(3))
     filters, memory = time.type.require_rank(2).static_shape
     batch = x.type.require_rank(2).shape[0]
     if filters % rank:
         raise n.invalid(f"{filters} filters of rank {rank}")
-    newest = b(ops.MatMul(), x, b(ops.Transpose(perm=(1, 0)), feature))
+    newest = b(ops.MatMul(), quantized_floats(b, x, hybrid), b(ops.Transpose(perm=(1, 0)), feature))
     old = b(ops.Reshape(shape=(batch, filters, memory)), n.operand(4))
     kept = b(ops.Slice(axes=(2,), starts=(1,), sizes=(memory - 1,), steps=(1,)), old)
     state = b(ops.Concat(axis=2), kept, b(ops.Unsqueeze(axes=(2,)), newest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
@@ -15,6 +16,9 @@ rule: Rules[str] = Rules("TFLite")
 
 _BITS = (12,)
 """The kernels interpolate integers with 20 bits behind the point; fewer hide how floats round on the way."""
+
+_POSITION_BITS = 10
+"""Where integers with a sign are sampled, positions and the step between them are fixed-point numbers."""
 
 
 def _sizes(n: Source, x: Value) -> Shape:
@@ -33,6 +37,7 @@ def resize_bilinear(n: Source, b: Builder) -> Value:
         sizes=_sizes(n, x),
         mode="linear",
         coordinates="align_corners" if corners else "half_pixel" if half else "asymmetric",
+        position_bits=_POSITION_BITS if n.record(0).dtype == dtypes.I8 else 0,
     )
     n.arithmetic = Arithmetic("half_away_stored", _BITS)
     return b(op, x)

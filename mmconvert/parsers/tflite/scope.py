@@ -147,7 +147,7 @@ def _operator(context: Context, operator: Operator, b: Builder) -> None:
             if _is_ready(context, source):
                 results = rule(source, b)
                 source.finish()
-                _keep(source, results if isinstance(results, tuple) else (results,))
+                keep(source, results if isinstance(results, tuple) else (results,))
                 made = True
     except InvalidModelError as error:
         if error.where:
@@ -174,7 +174,7 @@ def _is_ready(context: Context, source: Source) -> bool:
     return True
 
 
-def _keep(source: Source, results: tuple[Value | None, ...]) -> None:
+def keep(source: Source, results: tuple[Value | None, ...]) -> None:
     """Notes the results of a rule as the tensors that the file says they are."""
     if len(results) < len(source.outputs):
         raise source.invalid(f"it has {len(source.outputs)} outputs, and makes {len(results)}")

@@ -210,7 +210,8 @@ class Source(Operands):
 
     def _value(self, index: int) -> Value:
         value = self.context.find(self.input(index))
-        assert value is not None, "a rule runs when all operands are there"
+        if value is None:  # a rule runs when all operands are there
+            raise self.invalid(f"operand {index} is a variable, not what it holds")
         return value
 
     def operand(self, index: int) -> Value:
@@ -259,7 +260,7 @@ class Source(Operands):
         scales = [self.quantization(index) for index in indices]
         result = self.output_record().quantization
         # 16 bits are multiplied by 16, which is less exact than one rounding is.
-        if result is None or self.output_record().dtype == dtypes.I16:
+        if result is None or self.output_record().dtype == dtypes.I16 or not result.scale.all():
             return
         product: Array = np.asarray(by / np.float64(result.scale))
         for q in scales:
@@ -274,6 +275,11 @@ class Source(Operands):
     def option(self, name: str) -> Any:
         """An option as it stands in the file, or its default."""
         return self._options.pop(name)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The options that nobody has asked for yet."""
+        return tuple(self._options)
 
     def integer(self, name: str) -> int:
         """A number that is an integer."""

@@ -54,10 +54,18 @@ def multiplied(n: Source, b: Builder, x: Value, weights: int, *, symmetric: bool
 
     Such hybrid kernels quantize each slice along the first axis over its own range.
     """
+    return ranged(b, x, symmetric=symmetric) if is_hybrid(n, weights) else x
+
+
+def is_hybrid(n: Source, weights: int) -> bool:
+    """True when the kernels multiply floats with the integers of operand ``weights``, and are read so."""
     record = n.record(weights)
-    hybrid = record.quantization is not None and record.constant is not None and record.dtype in _NARROW
-    if not hybrid or n.record(0).quantization is not None or not n.context.library.quantizes:
-        return x
+    stored = record.quantization is not None and record.constant is not None and record.dtype in _NARROW
+    return stored and n.record(0).quantization is None and n.context.library.quantizes
+
+
+def ranged(b: Builder, x: Value, *, symmetric: bool) -> Value:
+    """Floats after they were quantized, each slice along the first axis over its own range."""
     op = ops.DynamicQuantize(axis=0, dtype=dtypes.I8, symmetric=symmetric, rounding="half_away_stored")
     stored, scale, zero = b.multi(op, x)
     return b(ops.Dequantize(axis=0), stored, scale, None if symmetric else zero)

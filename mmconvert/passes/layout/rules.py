@@ -16,6 +16,7 @@ from mmconvert.ir.ops import (
     BatchNorm,
     Concat,
     Dequantize,
+    DynamicQuantize,
     Expand,
     Gather,
     L2Normalization,
@@ -158,6 +159,11 @@ def scaled(node: Node[Quantize | Dequantize], perm: Perm) -> Op | None:
     if node.operand(1).type.rank == 0 and not (is_op(node, Quantize) and len(node.op.guard_bits) > 1):
         return node.op
     return None if node.op.block else _moved(node.op, perm)
+
+
+@rule(DynamicQuantize)
+def dynamic(node: Node[DynamicQuantize], perm: Perm) -> Op | None:
+    return node.op if node.op.axis is None else _moved(node.op, perm)
 
 
 @rule(Gather)

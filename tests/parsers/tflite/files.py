@@ -169,13 +169,19 @@ def reference(path: Path, resolver: str = "BUILTIN_REF") -> Session:
     return session
 
 
-def check(data: bytes, folder: Path, steps: int = 1, feeds: Mapping[str, Array] | None = None) -> Module:
+def check(
+    data: bytes,
+    folder: Path,
+    steps: int = 1,
+    feeds: Mapping[str, Array] | None = None,
+    resolver: str = "BUILTIN_REF",
+) -> Module:
     """Reads the file, and holds the interpreter against LiteRT, run after run with the state carried over.
 
     Floats may differ by rounding, everything else has to be equal.
     """
     module = load(data, folder)
-    session = reference(folder / "model.tflite")
+    session = reference(folder / "model.tflite", resolver)
     state = {s.input: s.initial.numpy() for s in module.states}
     for step in range(steps):
         given = dict(feeds) if feeds is not None else feeds_for(module, step)

@@ -41,7 +41,7 @@ def test_if(constant: bool, tmp_path: Path) -> None:
     assert [node.op.name for node in module.graph] == (["Add"] if constant else ["If"])
 
 
-def test_while(tmp_path: Path) -> None:
+def counting() -> bytes:
     limit = Tensor.of(np.array(5, np.int32))
     one = Tensor.of(np.array(1, np.int32))
     counter, number = Tensor((), "int32"), Tensor((), "bool")
@@ -57,7 +57,11 @@ def test_while(tmp_path: Path) -> None:
     main = Graph(
         [start, VECTOR, counter, VECTOR], [Op("WHILE", [0, 1], [2, 3], options, "WhileOptions")], [1], [2, 3]
     )
-    check(build(main, condition, body), tmp_path)
+    return build(main, condition, body)
+
+
+def test_while(tmp_path: Path) -> None:
+    check(counting(), tmp_path)
 
 
 def variables(initial: np.ndarray | None = None, **quantized: object) -> bytes:

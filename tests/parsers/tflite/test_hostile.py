@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import resource
 import struct
 import time
 from pathlib import Path
@@ -11,8 +13,12 @@ import pytest
 
 import mmconvert
 from mmconvert import flatview
-from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError
+from tests.parsers.tflite import test_control as control
+from tests.parsers.tflite import test_integer_kernels as integers
+from tests.parsers.tflite import test_recurrent as recurrent
 from tests.parsers.tflite.files import Graph, Op, Tensor, build, load, save
+from tests.parsers.tflite.test_tensors import added, sparse
 
 X = Tensor((3,))
 ADD = Op("ADD", [0, 1], [2], {}, "AddOptions")
@@ -83,3 +89,67 @@ def test_another_version_of_the_schema(tmp_path: Path) -> None:
     at = SOUND.index(struct.pack("<I", 3), 8)
     with pytest.raises((UnsupportedError, InvalidModelError)):
         load(SOUND[:at] + struct.pack("<I", 9) + SOUND[at + 4 :], tmp_path)
+
+
+def convolution() -> bytes:
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(6, 3, 3, 4)).astype(np.float32), np.zeros(6, np.float32)
+    options = {"padding": 0, "strideH": 2, "strideW": 2, "fusedActivationFunction": 1}
+    tensors = [Tensor((1, 8, 8, 4)), Tensor.of(kernel), Tensor.of(bias), Tensor((1, 4, 4, 6))]
+    return build(Graph(tensors, [Op("CONV_2D", [0, 1, 2], [3], options, "Conv2DOptions")], [0], [3]))
+
+
+KINDS = {
+    "float": convolution(),
+    "int8": next(c for c in integers.CASES if str(c) == "CONV_2D/1x1").build("int8"),
+    "if": control.branching(),
+    "while": control.counting(),
+    "state": control.variables(),
+    "sparse": added(sparse(np.eye(3, dtype=np.float32))),
+    "recurrent": recurrent.lstm(projection=True, norm=True),
+}
+COUNT = 500
+"""For each kind: more than 2000 in all."""
+NASTY = [0, 1, 2, 3, 4, 5, 7, 8, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 1 << 20]
+
+
+def damaged(sound: bytes, rng: random.Random) -> bytes:
+    """With some bytes, words or stretches changed; among them words that exchange their places."""
+    data = bytearray(sound)
+    for _ in range(rng.randint(1, 3)):
+        at, other = (rng.randrange(0, len(data) - 4) for _ in range(2))
+        match rng.randrange(5):
+            case 0:
+                data[at] = rng.randrange(256)
+            case 1:
+                struct.pack_into("<I", data, at & ~3, rng.choice(NASTY))
+            case 2:
+                struct.pack_into("<i", data, at & ~3, rng.randint(-64, 64))
+            case 3:
+                at, other = at & ~3, other & ~3
+                data[at : at + 4], data[other : other + 4] = data[other : other + 4], data[at : at + 4]
+            case 4:
+                del data[at : at + rng.randint(1, 30)]
+        if len(data) < 16:
+            break
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files(kind: str, tmp_path: Path) -> None:
+    """Errors of ours or a model, in little time and memory."""
+    rng, outcomes = random.Random(kind), {"loaded": 0, "refused": 0}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(COUNT):
+        begun = time.monotonic()
+        try:
+            module = mmconvert.load(save(damaged(KINDS[kind], rng), tmp_path))
+            for value in module.graph.constants():
+                assert value.constant is not None
+                value.constant.numpy()
+            outcomes["loaded"] += 1
+        except MMConvertError:
+            outcomes["refused"] += 1
+        assert time.monotonic() - begun < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+    assert min(outcomes.values()) > COUNT // 50

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mmconvert
 from mmconvert.interpreter.session import run
+from tests.emitters.tflite.files import kinds
 from tests.parsers.tflite.files import Graph, Op, Tensor, build, feeds_for, load, reference
 
 RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -42,6 +44,7 @@ class Case:
     version: int = 2
     dtypes: Sequence[str] = ("int8", "uint8")
     label: str = ""
+    resolver: str = "BUILTIN_REF"
 
     def __str__(self) -> str:
         return f"{self.name}/{self.label}" if self.label else self.name
@@ -116,12 +119,19 @@ def reduction(name: str, axes: tuple[int, ...], result: tuple[float, int], **res
     )  # fmt: skip
 
 
-def resize(height: int, width: int, **options: Any) -> Case:
+_SHORT = {"halfPixelCenters": "half", "alignCorners": "corners"}
+
+
+def resize(height: int, width: int, dtypes: Sequence[str] = ("int8", "uint8"), **options: Any) -> Case:
     size = Tensor.of(np.array([height, width], np.int32))
     shape = (4, height, width, CHANNELS)
+    label = "/".join([f"{height}x{width}", *(_SHORT[name] for name in options)])
     return Case("RESIZE_BILINEAR", [WIDE], [ONE], ONE, shape, [size], "ResizeBilinearOptions", options,
-                version=3, label=f"{height}x{width}{'/half' if options else ''}")  # fmt: skip
+                version=3, dtypes=dtypes, label=label)  # fmt: skip
 
+
+OPTIMIZED = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+"""What LiteRT runs by default; its reference kernels add up int8 as if it was uint8, see below."""
 
 CONV = {"strideH": 1, "strideW": 1}
 MAP = (4, 16, 16, 12)
@@ -143,10 +153,15 @@ CASES = [
     pool("AVERAGE_POOL_2D", 2, 4),
     reduction("MEAN", (1, 2), (0.003, -5)),
     reduction("MEAN", (0,), (0.013, 9)),
-    reduction("SUM", (1,), (0.3, 9)),
+    reduction("SUM", (1,), (0.3, 9), resolver=OPTIMIZED),
+    reduction("SUM", (1, 2), (1.1, -9), resolver=OPTIMIZED),
+    reduction("SUM", (3,), ONE, resolver=OPTIMIZED),
     resize(32, 32, halfPixelCenters=True),
     resize(32, 32),
     resize(21, 37, halfPixelCenters=True),
+    resize(21, 37, ("int8",)),
+    resize(9, 5, ("int8",), halfPixelCenters=True),
+    resize(33, 23, ("int8",), alignCorners=True),
     unary("LOGISTIC", (1 / 256, -128)),
     unary("TANH", (1 / 128, 0)),
     unary("SOFTMAX", (1 / 256, -128), "SoftmaxOptions", options={"beta": 1.0}),
@@ -171,14 +186,7 @@ CASES = [
 
 CRUDE: dict[str, tuple[int, float, str]] = {
     "SQUARED_DIFFERENCE/int8": (1, 0.004, "operands are brought to one scale with 7 bits behind the point"),
-    "SQRT/int8": (1, 0.52, "the result is cut off, not rounded"),
     "L2_NORMALIZATION/uint8": (1, 0.02, "the norm is a fixed-point number"),
-    "SUM/1/uint8": (1, 0.07, "what the zero points add up to is rounded apart"),
-    "RESIZE_BILINEAR/21x37/half/int8": (
-        2,
-        0.26,
-        "positions have 10 bits behind the point, and errors add up",
-    ),
     "RESIZE_BILINEAR/21x37/half/uint8": (
         1,
         0.003,
@@ -186,9 +194,6 @@ CRUDE: dict[str, tuple[int, float, str]] = {
     ),
 }
 """Where a kernel's arithmetic is cruder than floats: by how much at most, in which share of results, why."""
-
-WRONG = {"SUM/1/int8"}
-"""LiteRT itself gives other numbers than the operator means, by more than 100 units."""
 
 RUNS = {f"{case}/{dtype}": (case, dtype) for case in CASES for dtype in case.dtypes}
 
@@ -200,15 +205,40 @@ def test_integers(name: str, tmp_path: Path) -> None:
     module = load(case.build(dtype), tmp_path)
     feeds = feeds_for(module)
     (found,) = run(module.graph, feeds).values()
-    (wanted,) = reference(tmp_path / "model.tflite").run(feeds).values()
+    (wanted,) = reference(tmp_path / "model.tflite", case.resolver).run(feeds).values()
     assert found.dtype == wanted.dtype
     assert len(np.unique(wanted)) > 20  # a result that saturates shows nothing
     difference = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
     share = (difference != 0).mean()
-    if name in WRONG:
-        assert difference.max() > 100
-        return
     most, allowed, _ = CRUDE.get(name, (1, 0.001, ""))
     assert difference.max() <= most
     assert share <= allowed
     assert name not in CRUDE or share > 0.001
+
+
+def test_the_reference_kernel_of_sum_takes_int8_for_uint8(tmp_path: Path) -> None:
+    """Why SUM is held against LiteRT's other kernels: this one is wrong, in just this way."""
+    case = Case("SUM", [(2, 4)], [(0.05, 3)], (0.4, -7), (2, 1), [Tensor.of(np.array([1], np.int32))],
+                "ReducerOptions", {"keepDims": True})  # fmt: skip
+    module = load(case.build("int8"), tmp_path)
+    x = np.array([[1, 2, 3, 4], [-1, 2, 3, 4]], np.int8)
+    feeds = {module.graph.inputs[0].name: x}
+    (found,) = run(module.graph, feeds).values()
+    right, wrong = (
+        next(iter(reference(tmp_path / "model.tflite", resolver).run(feeds).values()))
+        for resolver in (OPTIMIZED, "BUILTIN_REF")
+    )
+    np.testing.assert_array_equal(found, right)
+    as_bytes = (x.view(np.uint8).astype(np.int64) - 3).sum(1, keepdims=True) * 0.05 / 0.4 - 7
+    np.testing.assert_array_equal(wrong, np.clip(np.rint(as_bytes), 0, 255).astype(np.uint8).view(np.int8))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_integers_are_written_back_bit_by_bit(name: str, tmp_path: Path) -> None:
+    case, dtype = RUNS[name]
+    path, again = tmp_path / "model.tflite", tmp_path / "again.tflite"
+    feeds = feeds_for(load(case.build(dtype), tmp_path))
+    mmconvert.convert(path, again, verify=False)
+    (found,), (wanted,) = (reference(p, OPTIMIZED).run(feeds).values() for p in (again, path))
+    assert kinds(again) == kinds(path)
+    np.testing.assert_array_equal(found, wanted)

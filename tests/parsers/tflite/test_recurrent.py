@@ -18,7 +18,7 @@ def weights(*shape: int, seed: int) -> Tensor:
     return Tensor.of(np.random.default_rng(seed).normal(0, 0.5, shape).astype(np.float32))
 
 
-def lstm(
+def lstm_graph(
     *,
     cifg: bool = False,
     peephole: bool = False,
@@ -27,7 +27,7 @@ def lstm(
     time_major: bool = True,
     name: str = "UNIDIRECTIONAL_SEQUENCE_LSTM",
     **options: Any,
-) -> bytes:
+) -> Graph:
     """Operands: input, weights, recurrence, peephole, biases, projection, state, cell, norm."""
     out = OUTPUT if projection else UNITS
     single = name == "LSTM"
@@ -58,7 +58,11 @@ def lstm(
     kind = "LSTMOptions" if single else "UnidirectionalSequenceLSTMOptions"
     chosen = {"fusedActivationFunction": TANH, **({} if single else {"timeMajor": time_major}), **options}
     op = Op(name, inputs, [len(tensors) - 1], chosen, kind)
-    return build(Graph(tensors, [op], [0], [len(tensors) - 1]))
+    return Graph(tensors, [op], [0], [len(tensors) - 1])
+
+
+def lstm(**form: Any) -> bytes:
+    return build(lstm_graph(**form))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +95,7 @@ def test_a_plain_lstm_is_one_operator(tmp_path: Path) -> None:
     assert "Scan" not in kinds
 
 
-@pytest.mark.parametrize("merge", [False, True])
-def test_bidirectional_lstm(merge: bool, tmp_path: Path) -> None:
+def bidirectional_graph(*, merge: bool) -> Graph:
     tensors = [Tensor((TIME, BATCH, INPUT))]
     inputs = [0]
 
@@ -116,7 +119,12 @@ def test_bidirectional_lstm(merge: bool, tmp_path: Path) -> None:
     outputs = list(range(first, len(tensors)))
     options = {"fusedActivationFunction": TANH, "timeMajor": True, "mergeOutputs": merge}
     op = Op("BIDIRECTIONAL_SEQUENCE_LSTM", inputs, outputs, options, "BidirectionalSequenceLSTMOptions")
-    check(build(Graph(tensors, [op], [0], outputs)), tmp_path, steps=2)
+    return Graph(tensors, [op], [0], outputs)
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_bidirectional_lstm(merge: bool, tmp_path: Path) -> None:
+    check(build(bidirectional_graph(merge=merge)), tmp_path, steps=2)
 
 
 def test_basic_lstm(tmp_path: Path) -> None:
@@ -135,9 +143,7 @@ def test_basic_lstm(tmp_path: Path) -> None:
     check(build(Graph(tensors, [op], [0, 1, 4], [5, 6])), tmp_path)
 
 
-@pytest.mark.parametrize("activation", [0, 1, TANH])
-@pytest.mark.parametrize("sequence", [False, True])
-def test_rnn(activation: int, sequence: bool, tmp_path: Path) -> None:
+def rnn_graph(activation: int, *, sequence: bool) -> Graph:
     lead = (BATCH, TIME) if sequence else (BATCH,)
     tensors = [
         Tensor((*lead, INPUT)),
@@ -149,12 +155,16 @@ def test_rnn(activation: int, sequence: bool, tmp_path: Path) -> None:
     ]
     name, kind = ("UNIDIRECTIONAL_SEQUENCE_RNN", "SequenceRNNOptions") if sequence else ("RNN", "RNNOptions")
     op = Op(name, range(5), [5], {"fusedActivationFunction": activation}, kind)
-    check(build(Graph(tensors, [op], [0], [5])), tmp_path, steps=3)
+    return Graph(tensors, [op], [0], [5])
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("rank", [1, 2])
-def test_svdf(rank: int, bias: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("activation", [0, 1, TANH])
+@pytest.mark.parametrize("sequence", [False, True])
+def test_rnn(activation: int, sequence: bool, tmp_path: Path) -> None:
+    check(build(rnn_graph(activation, sequence=sequence)), tmp_path, steps=3)
+
+
+def svdf_graph(rank: int, *, bias: bool) -> Graph:
     filters, memory = 4 * rank, 6
     tensors = [
         Tensor((BATCH, INPUT)),
@@ -166,4 +176,10 @@ def test_svdf(rank: int, bias: bool, tmp_path: Path) -> None:
     ]
     inputs = [0, 1, 2, 3 if bias else -1, 4]
     op = Op("SVDF", inputs, [5], {"rank": rank, "fusedActivationFunction": 1}, "SVDFOptions")
-    check(build(Graph(tensors, [op], [0], [5])), tmp_path, steps=8)
+    return Graph(tensors, [op], [0], [5])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_svdf(rank: int, bias: bool, tmp_path: Path) -> None:
+    check(build(svdf_graph(rank, bias=bias)), tmp_path, steps=8)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,24 +132,26 @@ class Tensor:
             return Tensor.of(derived.numpy())
         return derived
 
+    def rearrange(self, function: Callable[[Array], Array], shape: tuple[int, ...]) -> Tensor:
+        """A tensor of some of these elements, or zeros, in other places; its ``stored`` is likewise."""
+        moved = self.map(function, shape=shape)
+        moved.stored = self.stored and self.stored.rearrange(function, shape)
+        return moved
+
     def transpose(self, perm: tuple[int, ...]) -> Tensor:
         """The tensor with its axes in the order ``perm``, contiguous when read."""
         if perm == tuple(range(len(perm))):
             return self
         shape = tuple(self.shape[p] for p in perm)
-        moved = self.map(lambda a: row_major(a.transpose(perm)), shape=shape)
-        moved.stored = self.stored and self.stored.transpose(perm)
-        if not moved.in_memory:
-            moved._view = lambda: self._view().transpose(perm)
+        moved = self.rearrange(lambda a: row_major(a.transpose(perm)), shape)
+        for source, tensor in ((self, moved), (self.stored, moved.stored)):
+            if source and tensor and not tensor.in_memory:
+                tensor._view = partial(_transposed, source, perm)
         return moved
 
     def reshape(self, shape: tuple[int, ...]) -> Tensor:
         """The same values in row-major order under another shape."""
-        if shape == self.shape:
-            return self
-        moved = self.map(lambda a: a.reshape(shape), shape=shape)
-        moved.stored = self.stored and self.stored.reshape(shape)
-        return moved
+        return self if shape == self.shape else self.rearrange(lambda a: a.reshape(shape), shape)
 
     def cast(self, dtype: DType) -> Tensor:
         """The values converted to ``dtype``."""
@@ -158,6 +161,10 @@ class Tensor:
         if (self.dtype, dtype) == (F16, F32):
             converted.stored = self
         return converted
+
+
+def _transposed(tensor: Tensor, perm: tuple[int, ...]) -> Array:
+    return tensor._view().transpose(perm)
 
 
 def row_major(array: Array) -> Array:

@@ -95,7 +95,7 @@ def _cell(node: Node[LSTM], d: int, out: Writer) -> list[Value | None]:
             return None
         assert value.constant is not None
         shape = (hidden, *value.constant.shape[2:])
-        return out.tensor(value.constant.map(_rows(d, place * hidden, hidden), shape=shape))
+        return out.tensor(value.constant.rearrange(_rows(d, place * hidden, hidden), shape))
 
     def bias(place: int) -> Value:
         """What is added to a gate: beside the input and beside the state."""

@@ -20,6 +20,7 @@ from mmconvert.emitters.tflite import (
     recurrent,
     reduce,
     resize,
+    rnn,
     scatter,
     shape,
 )
@@ -43,6 +44,7 @@ RULES = Rules.merge(
     recurrent.rule,
     reduce.rule,
     resize.rule,
+    rnn.rule,
     scatter.rule,
     shape.rule,
 )

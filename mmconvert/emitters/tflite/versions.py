@@ -300,6 +300,7 @@ _RUNTIMES = {
         ("CUMSUM", "2.4"),
         ("CONV_3D", "2.5"),
         ("DYNAMIC_UPDATE_SLICE", "2.9"),
+        ("UNIDIRECTIONAL_SEQUENCE_RNN", "1.14"),
         ("UNIDIRECTIONAL_SEQUENCE_LSTM", "1.13.1"),
         ("BIDIRECTIONAL_SEQUENCE_LSTM", "1.14"),
         ("REDUCE_ALL CONV_3D_TRANSPOSE", "2.6"),

@@ -25,7 +25,8 @@ NOTE = f"""\
 Each cell is operators / Transposes. "Kept": inputs and outputs have the order of axes that the user's model gives \
 them. onnx2tf keeps that of inputs when it is told their names (`-k`), and turns outputs nevertheless; each of these \
 saves it one operator, a Transpose where more than axes of extent 1 move, and is allowed for. "NHWC": ours with \
-`--io-layout target`, onnx2tf as it comes. "-": it fails, or there is nothing to compare. {peers.ONNX2TF}."""
+`--io-layout target`, onnx2tf as it comes. "-": it fails, or leaves operators that LiteRT \
+does not know. {peers.ONNX2TF}."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,16 @@ def ours(source: Path, io_layout: str) -> Counts:
 
 
 def theirs(source: Path, *, keep_inputs: bool) -> Counts | None:
-    """Returns what is in the file that onnx2tf makes, if it makes one."""
+    """Returns what is in the file that onnx2tf makes, if it makes one that LiteRT has the operators for."""
     try:
-        return Counts.of(peers.onnx2tf_tflite(source, keep_inputs=keep_inputs))
+        made = peers.onnx2tf_tflite(source, keep_inputs=keep_inputs)
     except measure.CommandFailed as error:
         sys.stderr.write(f"{source.name}: {str(error).splitlines()[-1]}\n")
         return None
+    if "CUSTOM" in operators.of_tflite(made):
+        sys.stderr.write(f"{source.name}: onnx2tf leaves custom operators\n")
+        return None
+    return Counts.of(made)
 
 
 def turned(kept: Counts, peer: Counts) -> tuple[int, int]:

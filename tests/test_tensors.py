@@ -139,3 +139,15 @@ def test_a_defect_is_found_in_any_block(dtype: type, bad: float, what: str | Non
     found = suspicious_weights(graph)
     assert len(found) == (what is not None)
     assert all(text.endswith(f"contains {what}") for text in found)
+
+
+def test_elements_that_only_move_stay_what_they_are_stored_as() -> None:
+    half = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    wide = Tensor.of(half).cast(np.dtype(np.float32))
+    moved = wide.transpose((2, 0, 1)).rearrange(lambda a: a[1:], (3, 2, 3)).reshape((6, 3))
+    assert moved.stored is not None
+    assert moved.stored.dtype == np.float16
+    wanted = half.transpose(2, 0, 1)[1:].reshape(6, 3)
+    np.testing.assert_array_equal(moved.stored.numpy(), wanted)
+    np.testing.assert_array_equal(moved.numpy(), wanted.astype(np.float32))
+    np.testing.assert_array_equal(np.concatenate(list(moved.stored.blocks())), wanted.reshape(-1))

@@ -63,7 +63,7 @@ class Side:
 def run(
     command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Run:
-    """Runs `command`, in `folder`, and waits for it; its peak covers the children that it waited for itself."""
+    """Runs `command`, in `folder`, and waits; its peak covers the children that it waited for itself."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": path, **(environment or {})}
     # What is installed runs from bytecode, and the peers are: the warm-up leaves ours in the same state.

@@ -22,6 +22,7 @@ from tests.models import zoo
 
 ONNX2TF = "onnx2tf==2.6.9"
 PYTHON = "3.12"
+ONNXSIM, ONNXSLIM = "onnxsim==0.8.1", "onnxslim==0.1.98"
 TENSORFLOW = "2.21"
 SIMPLIFIER_NEEDS = ("onnx==1.23.2", "onnxruntime==1.31.1")
 SIMPLIFIER_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -76,7 +77,14 @@ def onnx2tf_command(source: Path, folder: Path, kept: Sequence[str] = ()) -> lis
     copy = folder / source.name
     shutil.copyfile(source, copy)
     binaries = environment(ONNX2TF, PYTHON) / "bin"
-    return [str(binaries / "onnx2tf"), "-i", str(copy), "-o", str(folder / "out"), *(["-k", *kept] if kept else [])]
+    return [
+        str(binaries / "onnx2tf"),
+        "-i",
+        str(copy),
+        "-o",
+        str(folder / "out"),
+        *(["-k", *kept] if kept else []),
+    ]
 
 
 def onnx2tf_output(folder: Path) -> Path:

@@ -19,14 +19,14 @@ from tests.models.test_onnx import MODELS, path_of
 
 TITLE = "ONNX to TFLite: operators and Transposes"
 HEADER = [
-    "model", "kept, ours", "kept, onnx2tf -k", "outputs turned by -k", "NHWC, ours", "NHWC, onnx2tf", "no more",
+    "model", "kept, ours", "kept, onnx2tf -k", "outputs turned", "NHWC, ours", "NHWC, onnx2tf", "no more",
 ]  # fmt: skip
 NOTE = f"""\
 Each cell is operators / Transposes. "Kept": inputs and outputs have the order of axes that the user's model \
-gives them. onnx2tf keeps that of inputs when it is told their names (`-k`), and turns outputs nevertheless; each \
-of these saves it one operator, a Transpose where more than axes of extent 1 move, and is allowed for. "NHWC": \
-ours with `--io-layout target`, onnx2tf as it comes. "-": it fails, or leaves operators that LiteRT does not \
-know. {peers.ONNX2TF}."""
+gives them. onnx2tf keeps that of inputs when it is told their names (`-k`), and turns outputs nevertheless; \
+each of these saves it one operator, a Transpose where more than axes of extent 1 move, and is allowed for. \
+"NHWC": ours with `--io-layout target`, onnx2tf as it comes. "-": it fails, or leaves operators that LiteRT \
+does not know. {peers.ONNX2TF}."""
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,19 @@ class Side:
         return statistics.median(run.peak for run in self.runs)
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
-    """Runs `command` and waits for it; its peak covers the children that it waited for itself."""
+def run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Run:
+    """Runs `command`, in `folder`, and waits; its peak covers the children that it waited for itself."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": path, **(environment or {})}
     # What is installed runs from bytecode, and the peers are: the warm-up leaves ours in the same state.
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
-        child = subprocess.Popen(command, env=variables, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command, env=variables, cwd=folder, stdout=out, stderr=err, stdin=subprocess.DEVNULL
+        )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -93,7 +97,7 @@ def compare(sides: Sequence[Side], rounds: int, *, warm: bool = True) -> None:
                 continue
             with tempfile.TemporaryDirectory(prefix="mmconvert-benchmark-") as folder:
                 try:
-                    result = run(side.command(Path(folder)), side.environment)
+                    result = run(side.command(Path(folder)), side.environment, Path(folder))
                 except CommandFailed as error:
                     side.failure = str(error)
                     continue

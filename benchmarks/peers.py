@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -68,12 +69,22 @@ def onnx2tf_environment() -> dict[str, str]:
     return {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
 
 
-def onnx2tf_command(source: Path, folder: Path) -> list[str]:
-    """Returns the command that converts a copy of `source`, because onnx2tf overwrites its input."""
+def onnx2tf_command(source: Path, folder: Path, kept: Sequence[str] = ()) -> list[str]:
+    """Returns the command that converts a copy of `source`, because onnx2tf overwrites its input.
+
+    The inputs named in `kept` stay in the order of axes that the source has; the others become NHWC.
+    """
     copy = folder / source.name
     shutil.copyfile(source, copy)
     binaries = environment(ONNX2TF, PYTHON) / "bin"
-    return [str(binaries / "onnx2tf"), "-i", str(copy), "-o", str(folder / "out")]
+    return [
+        str(binaries / "onnx2tf"),
+        "-i",
+        str(copy),
+        "-o",
+        str(folder / "out"),
+        *(["-k", *kept] if kept else []),
+    ]
 
 
 def onnx2tf_output(folder: Path) -> Path:
@@ -82,14 +93,28 @@ def onnx2tf_output(folder: Path) -> Path:
     return found
 
 
-def onnx2tf_tflite(source: Path) -> Path:
-    """Returns what onnx2tf makes of an ONNX file of the cache, kept beside it."""
+def onnx2tf_tflite(source: Path, *, keep_inputs: bool = False) -> Path:
+    """Returns what onnx2tf makes of an ONNX file of the cache, kept beside it.
+
+    Raises:
+        CommandFailed: onnx2tf cannot convert it.
+    """
 
     def make(out: Path) -> None:
-        run(onnx2tf_command(source, out.parent), onnx2tf_environment())
+        kept = _inputs(source) if keep_inputs else ()
+        # It leaves files in the folder that it runs in.
+        run(onnx2tf_command(source, out.parent, kept), onnx2tf_environment(), out.parent)
         onnx2tf_output(out.parent).replace(out)
 
-    return zoo.cached(source.with_suffix(".onnx2tf.tflite"), make)
+    return zoo.cached(source.with_suffix(".onnx2tf-k.tflite" if keep_inputs else ".onnx2tf.tflite"), make)
+
+
+def _inputs(source: Path) -> list[str]:
+    import onnx
+
+    graph = onnx.load(source, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [value.name for value in graph.input if value.name not in weights]
 
 
 def simplified(source: Path) -> dict[str, Path]:

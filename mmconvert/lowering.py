@@ -57,6 +57,7 @@ def lower(
     legal.__name__ = "legalize"  # what reports of passes call it
     target_passes: tuple[Pass, ...] = getattr(emitter, "PASSES", ())
     pipeline.optimize(graph, watch)
+    pipeline.run(graph, getattr(emitter, "BEFORE_LAYOUT", ()), watch)
     moved = moved_ends(graph, layout) if io_layout == "target" else ({}, {})
     pipeline.run(
         graph, (assign_layout(layout, io_layout), *pipeline.CLEAN, *pipeline.FUSE, *target_passes), watch

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from mmconvert.files import release_pages
 Array = npt.NDArray[Any]
 
 _BLOCK = 1 << 22  # bytes of a block
-_TILE = 128  # rows and columns of a matrix that stay in the L2 cache
+_FEWEST_ROWS = 64  # of a block whose elements lie apart: it walks over the pages of the whole
+_TILE = 256  # rows and columns of a matrix that stay in the L2 cache
+_LINE = 64  # bytes of a line of the cache
 _RESIDENT = 1 << 26  # bytes of weights that may be looked at before mapped pages are given back
 
 _seen = 0
@@ -38,7 +41,7 @@ class Tensor:
             values; None where there is none. A file may hold that one, and widen it when it is read.
     """
 
-    __slots__ = ("_array", "_load", "dtype", "shape", "stored")
+    __slots__ = ("_array", "_load", "_view", "dtype", "shape", "stored")
 
     def __init__(self, dtype: DType, shape: tuple[int, ...], load: Callable[[], Array]) -> None:
         """
@@ -50,6 +53,7 @@ class Tensor:
         self.dtype, self.shape = dtype, shape
         self.stored: Tensor | None = None
         self._load = load
+        self._view = self.numpy  # the values, wherever they lie
         self._array: Array | None = None
 
     @classmethod
@@ -97,9 +101,13 @@ class Tensor:
     def blocks(self) -> Iterator[Array]:
         """The elements in row-major order, as vectors of some megabytes; all but the last in multiples of 8.
 
-        A mapped tensor is gone through without ever being in memory as a whole.
+        A mapped tensor is gone through without ever being in memory as a whole, transposed or not.
         """
-        flat = row_major(self.numpy()).reshape(-1)
+        array = self._view()
+        if not array.flags.c_contiguous and array.size:
+            yield from _turned_blocks(array)
+            return
+        flat = array.reshape(-1)
         step = _BLOCK // self.dtype.itemsize
         for start in range(0, flat.size, step):
             part = flat[start : start + step]
@@ -124,22 +132,26 @@ class Tensor:
             return Tensor.of(derived.numpy())
         return derived
 
+    def rearrange(self, function: Callable[[Array], Array], shape: tuple[int, ...]) -> Tensor:
+        """A tensor of some of these elements, or zeros, in other places; its ``stored`` is likewise."""
+        moved = self.map(function, shape=shape)
+        moved.stored = self.stored and self.stored.rearrange(function, shape)
+        return moved
+
     def transpose(self, perm: tuple[int, ...]) -> Tensor:
         """The tensor with its axes in the order ``perm``, contiguous when read."""
         if perm == tuple(range(len(perm))):
             return self
         shape = tuple(self.shape[p] for p in perm)
-        moved = self.map(lambda a: row_major(a.transpose(perm)), shape=shape)
-        moved.stored = self.stored and self.stored.transpose(perm)
+        moved = self.rearrange(lambda a: row_major(a.transpose(perm)), shape)
+        for source, tensor in ((self, moved), (self.stored, moved.stored)):
+            if source and tensor and not tensor.in_memory:
+                tensor._view = partial(_transposed, source, perm)
         return moved
 
     def reshape(self, shape: tuple[int, ...]) -> Tensor:
         """The same values in row-major order under another shape."""
-        if shape == self.shape:
-            return self
-        moved = self.map(lambda a: a.reshape(shape), shape=shape)
-        moved.stored = self.stored and self.stored.reshape(shape)
-        return moved
+        return self if shape == self.shape else self.rearrange(lambda a: a.reshape(shape), shape)
 
     def cast(self, dtype: DType) -> Tensor:
         """The values converted to ``dtype``."""
@@ -151,6 +163,10 @@ class Tensor:
         return converted
 
 
+def _transposed(tensor: Tensor, perm: tuple[int, ...]) -> Array:
+    return tensor._view().transpose(perm)
+
+
 def row_major(array: Array) -> Array:
     """``array`` itself when its elements lie in row-major order, else a copy in which they do.
 
@@ -159,14 +175,46 @@ def row_major(array: Array) -> Array:
     if array.flags.c_contiguous:
         return array
     made = np.empty(array.shape, array.dtype)
-    if array.ndim != 2:
+    matrix = array.reshape(_merged(array))
+    if matrix.ndim == 2:
+        _turn(matrix, made.reshape(matrix.shape))
+    else:
         made[...] = array
-        return made
-    for row in range(0, array.shape[0], _TILE):
-        for column in range(0, array.shape[1], _TILE):
-            tile = slice(row, row + _TILE), slice(column, column + _TILE)
-            made[tile] = array[tile]
     return made
+
+
+def _merged(array: Array) -> tuple[int, ...]:
+    """The extents with neighbouring axes taken for one where their elements lie like those of one."""
+    axes: list[tuple[int, int]] = []
+    for extent, stride in zip(array.shape, array.strides, strict=True):
+        if axes and axes[-1][1] == extent * stride:
+            axes[-1] = axes[-1][0] * extent, stride
+        elif extent != 1:
+            axes.append((extent, stride))
+    return tuple(extent for extent, _ in axes)
+
+
+def _turn(matrix: Array, made: Array) -> None:
+    """Copies a matrix whose columns are contiguous.
+
+    Rows that lie a power of two apart share few places in the cache, so a tile is read into rows that do not.
+    """
+    tile = np.empty((_TILE, _TILE + _LINE // matrix.itemsize), matrix.dtype)
+    for row in range(0, matrix.shape[0], _TILE):
+        for column in range(0, matrix.shape[1], _TILE):
+            part = matrix[row : row + _TILE, column : column + _TILE].T
+            near = tile[: part.shape[0], : part.shape[1]]
+            near[...] = part
+            made[row : row + _TILE, column : column + _TILE] = near.T
+
+
+def _turned_blocks(array: Array) -> Iterator[Array]:
+    """The elements of an array that does not lie in row-major order, some of the first axis at a time."""
+    step = max(_FEWEST_ROWS, _BLOCK * array.shape[0] // array.nbytes // 8 * 8)
+    for start in range(0, array.shape[0], step):
+        part = row_major(array[start : start + step]).reshape(-1)
+        yield part
+        _count(part.nbytes)
 
 
 def _count(nbytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import ml_dtypes
@@ -38,6 +39,39 @@ def test_blocks_are_the_elements_in_order(dtype: type) -> None:
     assert len(blocks) > 1
     assert all(len(block) % 8 == 0 for block in blocks[:-1])
     np.testing.assert_array_equal(np.concatenate(blocks), array.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "perm"),
+    [
+        ((3000, 1111), (1, 0)),
+        ((3, 3, 517, 700), (3, 0, 1, 2)),
+        ((7, 300, 5, 401), (0, 3, 2, 1)),
+        ((5, 1, 0), (2, 0, 1)),
+    ],
+)
+def test_a_transposed_tensor_is_the_same_in_blocks_and_as_a_whole(
+    shape: tuple[int, ...], perm: tuple[int, ...]
+) -> None:
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    moved = Tensor.of(array).transpose(perm)
+    wanted = np.transpose(array, perm)
+    assert moved.numpy().flags.c_contiguous
+    np.testing.assert_array_equal(moved.numpy(), wanted)
+    np.testing.assert_array_equal(np.concatenate([*moved.blocks(), []]), wanted.reshape(-1))
+    back = moved.transpose(tuple(np.argsort(perm)))
+    np.testing.assert_array_equal(np.concatenate([*back.blocks(), []]), array.reshape(-1))
+
+
+def test_a_matrix_is_transposed_without_a_copy_of_the_whole() -> None:
+    array = np.ones((4096, 6000), np.float32)
+    moved = Tensor.of(array).transpose((1, 0))
+    tracemalloc.start()
+    try:
+        assert sum(block.size for block in moved.blocks()) == array.size
+        assert tracemalloc.get_traced_memory()[1] < array.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_elements_are_no_blocks() -> None:
@@ -105,3 +139,15 @@ def test_a_defect_is_found_in_any_block(dtype: type, bad: float, what: str | Non
     found = suspicious_weights(graph)
     assert len(found) == (what is not None)
     assert all(text.endswith(f"contains {what}") for text in found)
+
+
+def test_elements_that_only_move_stay_what_they_are_stored_as() -> None:
+    half = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    wide = Tensor.of(half).cast(np.dtype(np.float32))
+    moved = wide.transpose((2, 0, 1)).rearrange(lambda a: a[1:], (3, 2, 3)).reshape((6, 3))
+    assert moved.stored is not None
+    assert moved.stored.dtype == np.float16
+    wanted = half.transpose(2, 0, 1)[1:].reshape(6, 3)
+    np.testing.assert_array_equal(moved.stored.numpy(), wanted)
+    np.testing.assert_array_equal(moved.numpy(), wanted.astype(np.float32))
+    np.testing.assert_array_equal(np.concatenate(list(moved.stored.blocks())), wanted.reshape(-1))

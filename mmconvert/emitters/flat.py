@@ -49,13 +49,13 @@ _BLOB_ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blob:
-    """A vector of ``nbytes`` bytes, which ``load`` brings in when they are written.
+    """A vector of ``nbytes`` bytes, which ``load`` brings in when they are written, whole or part by part.
 
     Its length counts scalars of ``itemsize`` bytes.
     """
 
     nbytes: int
-    load: Callable[[], Array]
+    load: Callable[[], Array | Iterable[Array]]
     itemsize: int = 1
 
 
@@ -259,7 +259,10 @@ def write_blob(file: BinaryIO, blob: Blob) -> None:
     Raises:
         InternalError: there are not as many as announced.
     """
-    array = blob.load()
-    if array.nbytes != blob.nbytes:
-        raise InternalError(f"a blob of {array.nbytes} bytes was announced as {blob.nbytes}")
-    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    loaded = blob.load()
+    written = 0
+    for part in [loaded] if isinstance(loaded, np.ndarray) else loaded:
+        file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+        written += part.nbytes
+    if written != blob.nbytes:
+        raise InternalError(f"a blob of {written} bytes was announced as {blob.nbytes}")

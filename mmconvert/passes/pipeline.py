@@ -65,8 +65,10 @@ def run(graph: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> Non
         name = getattr(apply, "__name__", type(apply).__name__)
         outcome = Outcome()
         for part in [*subgraphs(graph), graph]:
+            edits = part.edits
             outcome += apply(part)
-            check(part, after=name)
+            if part.edits != edits:
+                check(part, after=name)
         if watch is not None:
             watch(name, graph, outcome)
 

@@ -194,3 +194,24 @@ def test_the_layout_may_change_as_well(tmp_path: Path) -> None:
     assert report.verdict is not None
     assert report.verdict.losses["y"] > 60
     assert kinds(target) == ["DEQUANTIZE", "CONV_2D"]
+
+
+@pytest.mark.parametrize("kind", [ops.LSTM, ops.RNN])
+def test_the_weights_of_fused_layers_are_halves(kind: type[ops.LSTM | ops.RNN], tmp_path: Path) -> None:
+    rng, graph, hidden = np.random.default_rng(0), Graph("recurrent"), 64
+    b, gates = Builder(graph), kind.gates
+    names = ("Sigmoid", "Tanh", "Tanh") if kind is ops.LSTM else ("Tanh",)
+    op = kind(
+        hidden_size=hidden,
+        direction="bidirectional",
+        activations=names * 2,
+        alphas=(0.0,) * 2 * len(names),
+        betas=(0.0,) * 2 * len(names),
+    )
+    x = graph.input("x", TensorType(dtypes.F32, (5, 1, 32)))
+    weights = [(rng.standard_normal((2, gates * hidden, n)) * 0.1).astype(np.float32) for n in (32, hidden)]
+    graph.set_outputs([b.multi(op, x, *weights)[0]], ["y"])
+    mmconvert.Model(graph).save(tmp_path / "m.mmir")
+    report = mmconvert.convert(tmp_path / "m.mmir", tmp_path / "m.tflite", precision="fp16")
+    assert report.passed, report.verdict
+    assert (tmp_path / "m.tflite").stat().st_size < 2.2 * sum(w.size for w in weights) + 6000

@@ -2,10 +2,12 @@
 
 import pytest
 
+from mmconvert.ir.ops import Transpose
 from mmconvert.passes.fold_scale import fold_scale
 from mmconvert.passes.fold_transpose import fold_transpose
 from mmconvert.passes.merge_projections import merge_projections
 from mmconvert.passes.merge_transposes import merge_transposes
+from mmconvert.passes.turn_products import turn_products
 from tests.passes.helpers import apply, names
 
 
@@ -57,6 +59,17 @@ def moved(text: str) -> tuple[list[tuple[int, ...]], int]:
             ),
             [],
             id="patches of an image",
+        ),
+        pytest.param(
+            chain(
+                "f32[n,h,w,21]",
+                "f32[n,h*w,21]",
+                "Transpose(_) {perm=(0,3,1,2)}",
+                "Reshape(_) {shape=(n,21,h*w)}",
+                "Transpose(_) {perm=(0,2,1)}",
+            ),
+            [],
+            id="patches of an image of any size",
         ),
         pytest.param(
             chain(
@@ -260,3 +273,62 @@ def test_a_factor_stays(text):
     graph, outcome = apply(fold_scale, text, tolerance=1e-6)
     assert outcome.done == 0
     assert "Div" in names(graph)
+
+
+def test_a_product_of_turned_matrices_is_turned_itself() -> None:
+    text = """
+    graph "g"(a: f32[n,4,5], x: f32[n,6,8,5]) -> (y: f32[n,5,5])
+      %1 = Transpose(x) {perm=(0,3,1,2)}
+      %2 = Reshape(%1) {shape=(n,5,48)}
+      %3 = Reshape(x) {shape=(n,48,5)}
+      %4 = Relu(%3)
+      %5 = Transpose(%4) {perm=(0,2,1)}
+      %6 = MatMul(%2, %4)
+      %7 = MatMul(%5, %4)
+      %8 = Add(%6, %7)
+      return %8
+    """
+    graph, outcome = apply(turn_products, text)
+    assert outcome.done == 0  # only first factors are turned: nothing is saved
+
+    both = """
+    graph "g"(v: f32[n,6,8,5], w: f32[n,7,48]) -> (y: f32[n,5,7])
+      %1 = Transpose(v) {perm=(0,3,1,2)}
+      %2 = Reshape(%1) {shape=(n,5,48)}
+      %3 = Transpose(w) {perm=(0,2,1)}
+      %4 = MatMul(%2, %3)
+      return %4
+    """
+    graph, outcome = apply(turn_products, both)
+    assert outcome.done == 1
+    last = graph.outputs[0].producer
+    assert last.op == Transpose(perm=(0, 2, 1))
+    assert last.operand(0).producer.op.name == "MatMul"
+
+
+def test_keys_of_a_map_are_turned_by_the_product() -> None:
+    text = """
+    graph "g"(q: f32[n,7,5], k: f32[n,6,8,5]) -> (y: f32[n,7,48])
+      %1 = Transpose(k) {perm=(0,3,1,2)}
+      %2 = Reshape(%1) {shape=(n,5,48)}
+      %3 = MatMul(q, %2)
+      return %3
+    """
+    graph, outcome = apply(turn_products, text)
+    assert outcome.done == 1
+    product = next(node for node in graph if node.op.name == "MatMul")
+    turned = product.operand(1).producer
+    assert turned.op.name == "Transpose"
+    assert turned.op.perm == (0, 2, 1)
+    assert turned.operand(0).type.shape[1:] == (48, 5)
+
+
+def test_a_factor_of_several_heads_stays() -> None:
+    text = """
+    graph "g"(q: f32[2,7,5], k: f32[6,8,10]) -> (y: f32[2,7,48])
+      %1 = Transpose(k) {perm=(2,0,1)}
+      %2 = Reshape(%1) {shape=(2,5,48)}
+      %3 = MatMul(q, %2)
+      return %3
+    """
+    assert apply(turn_products, text)[1].done == 0

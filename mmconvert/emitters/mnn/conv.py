@@ -78,7 +78,7 @@ def _one_by_one(node: Node[Conv | ConvTranspose], bias: Value | None, tail: Tail
 
 
 def _rows(tensor: Tensor, start: int, count: int) -> Tensor:
-    return tensor.map(lambda a: a[start : start + count], shape=(count, *tensor.shape[1:]))
+    return tensor.rearrange(lambda a: a[start : start + count], (count, *tensor.shape[1:]))
 
 
 def _conv_1d(

@@ -23,15 +23,31 @@ from mmconvert.passes.fold_transpose import fold_transpose
 from mmconvert.passes.merge_projections import merge_projections
 from mmconvert.passes.merge_transposes import merge_transposes
 from mmconvert.passes.outcome import Pass
+from mmconvert.passes.shuffles import fold_shuffles, gather_shuffles
+from mmconvert.passes.turn_products import turn_products
 
-__all__ = ["HAS_SIGNATURES", "PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = [
+    "BEFORE_LAYOUT",
+    "HAS_SIGNATURES",
+    "PASSES",
+    "PRECISIONS",
+    "SUFFIXES",
+    "TARGET_LAYOUT",
+    "obstacle",
+    "write",
+]
 
 SUFFIXES = (".tflite",)
 TARGET_LAYOUT = Layout.NHWC
 PRECISIONS = ("fp16",)
 HAS_SIGNATURES = True
 
+BEFORE_LAYOUT: tuple[Pass, ...] = (gather_shuffles,)
+"""What gives an operator a form in every layout."""
+
 PASSES: tuple[Pass, ...] = (
+    fold_shuffles,
+    turn_products,
     merge_transposes,
     fold_transpose,
     fold_scale,

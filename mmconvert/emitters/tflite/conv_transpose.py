@@ -60,7 +60,7 @@ def _spread(op: ConvTranspose, weight: Value, out: Writer) -> tuple[ConvTranspos
         return large
 
     undilated = replace(op, dilations=(1,) * len(op.dilations))
-    return undilated, out.tensor(weight.constant.map(fill, shape=spread), weight.name)
+    return undilated, out.tensor(weight.constant.rearrange(fill, spread), weight.name)
 
 
 def _one_axis(
@@ -220,7 +220,7 @@ def _turned(weight: Value, groups: int, out: Writer) -> Value:
         split = array[:, ::-1, ::-1].reshape(groups, taken // groups, height, width, kept)
         return np.ascontiguousarray(split.transpose(0, 4, 2, 3, 1)).reshape(shape)
 
-    return out.tensor(weight.constant.map(turn, shape=shape), weight.name)
+    return out.tensor(weight.constant.rearrange(turn, shape), weight.name)
 
 
 def _stretch(x: Value, strides: tuple[int, ...], out: Writer) -> Value:

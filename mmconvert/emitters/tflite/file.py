@@ -70,7 +70,7 @@ class ModelFile:
         return self._add(tensor)
 
     def _add(self, tensor: Tensor) -> int:
-        self._blobs.append(Blob(tensor.nbytes, tensor.numpy))
+        self._blobs.append(Blob(tensor.nbytes, tensor.blocks))
         return len(self._blobs) - 1
 
     def code(self, builtin: tfl.Builtin, version: int) -> int:

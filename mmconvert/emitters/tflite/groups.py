@@ -41,7 +41,7 @@ def _split(out: Writer, value: Value, axis: int, count: int) -> list[Value]:
     if value.constant is not None:
         sizes = known(shape, "the shape of a constant")
         return [
-            out.tensor(value.constant.map(_part(axis, i * step, step), shape=sizes), value.name)
+            out.tensor(value.constant.rearrange(_part(axis, i * step, step), sizes), value.name)
             for i in range(count)
         ]
     parts = [Value(value.type.with_shape(shape), f"{out.scope}/split") for _ in range(count)]

@@ -12,7 +12,7 @@ from mmconvert.emitters.tflite.writer import Writer, known
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
-from mmconvert.ir.ops import LSTM
+from mmconvert.ir.ops import LSTM, RNN
 from mmconvert.ir.types import TensorType
 from mmconvert.rules import Rules
 from mmconvert.tensors import Array
@@ -53,11 +53,11 @@ def lstm(node: Node[LSTM], out: Writer) -> None:
     else:
         norms = [None] * 4
         backwards = op.direction == "reverse"
-        x = _reversed(x, out) if backwards else x
+        x = reversed_in_time(x, out) if backwards else x
         made = out.make(tfl.UNIDIRECTIONAL_SEQUENCE_LSTM, [x, *cells, *states, *norms], steps, **options)
-        out.reshape_into(_reversed(made, out) if backwards else made, y)
+        out.reshape_into(reversed_in_time(made, out) if backwards else made, y)
     if node.outputs[1].uses:
-        _last(node, out)
+        last_states(node, out)
 
 
 def _require_plain(node: Node[LSTM]) -> None:
@@ -74,13 +74,14 @@ def _require_plain(node: Node[LSTM]) -> None:
         ("with other activations", op.activations != ("Sigmoid", "Tanh", "Tanh") * op.directions),
         ("with limits or coupled gates", op.clip is not None or op.input_forget),
         ("whose last cell is used", bool(node.outputs[2].uses)),
-        ("whose last state is used, over unknown time", bool(node.outputs[1].uses) and _is_open(x)),
+        ("whose last state is used, over unknown time", bool(node.outputs[1].uses) and is_open(x)),
     ):
         if holds:
             raise UnsupportedError(f"TFLite has no fused LSTM {reason}")
 
 
-def _is_open(x: Value) -> bool:
+def is_open(x: Value) -> bool:
+    """True when the number of steps is not known."""
     return not isinstance(x.type.shape[0], int)
 
 
@@ -95,7 +96,7 @@ def _cell(node: Node[LSTM], d: int, out: Writer) -> list[Value | None]:
             return None
         assert value.constant is not None
         shape = (hidden, *value.constant.shape[2:])
-        return out.tensor(value.constant.map(_rows(d, place * hidden, hidden), shape=shape))
+        return out.tensor(value.constant.rearrange(rows_of(d, place * hidden, hidden), shape))
 
     def bias(place: int) -> Value:
         """What is added to a gate: beside the input and beside the state."""
@@ -108,7 +109,8 @@ def _cell(node: Node[LSTM], d: int, out: Writer) -> list[Value | None]:
     return [*weights, *peepholes, *map(bias, _GATES), None, None]
 
 
-def _rows(d: int, start: int, count: int) -> Callable[[Array], Array]:
+def rows_of(d: int, start: int, count: int) -> Callable[[Array], Array]:
+    """Takes some rows of the weights of direction ``d``."""
     return lambda array: array[d, start : start + count]
 
 
@@ -116,23 +118,24 @@ def _states(node: Node[LSTM], out: Writer) -> list[Value]:
     """The state and the cell of each direction, [batch, hidden], made anew at each run."""
     op, (batch,) = node.op, known(node.operand(0).type.shape[1:2], "the batch of an LSTM")
     type = TensorType(dtypes.F32, (batch, op.hidden_size))
-    made = [[_variable(type, out) for _ in range(op.directions)] for _ in ("state", "cell")]
+    made = [[variable(type, out) for _ in range(op.directions)] for _ in ("state", "cell")]
     initial = [node.optional(5), node.optional(6)]
     if initial == [None, None]:
-        _cut(None, [v for kind in made for v in kind], out)
+        cut(None, [v for kind in made for v in kind], out)
     else:
         for start, kind in zip(initial, made, strict=True):
-            _cut(start, kind, out)
+            cut(start, kind, out)
     return [kind[d] for d in range(op.directions) for kind in made]
 
 
-def _variable(type: TensorType, out: Writer) -> Value:
+def variable(type: TensorType, out: Writer) -> Value:
+    """A state, which a runtime keeps from one run to the next."""
     value = Value(type, f"{out.scope}/state")
     out.tensors[out.index(value)].values["is_variable"] = True
     return value
 
 
-def _cut(start: Value | None, parts: list[Value], out: Writer) -> None:
+def cut(start: Value | None, parts: list[Value], out: Writer) -> None:
     """Writes ``start``, or zeros, to tensors of as many rows each."""
     rows, columns = parts[0].type.static_shape
     whole = (len(parts) * rows, columns)
@@ -140,14 +143,15 @@ def _cut(start: Value | None, parts: list[Value], out: Writer) -> None:
     out(tfl.SPLIT, (out.constant(0, dtypes.I32), source), parts, num_splits=len(parts))
 
 
-def _reversed(x: Value, out: Writer) -> Value:
+def reversed_in_time(x: Value, out: Writer) -> Value:
+    """``x`` with its last step first."""
     return out.make(tfl.REVERSE_V2, (x, out.integers((0,))), x.type)
 
 
-def _last(node: Node[LSTM], out: Writer) -> None:
+def last_states(node: Node[LSTM] | Node[RNN], out: Writer) -> None:
     """The last state of each direction: that of the first step where time runs backwards."""
     y, state, op = node.outputs[0], node.outputs[1], node.op
-    time, directions, *rest = known(y.type.shape, "the extents of an LSTM")
+    time, directions, *rest = known(y.type.shape, "the extents of a recurrent layer")
     backwards = [op.direction == "reverse", True][:directions]
     rows = [
         out.make(

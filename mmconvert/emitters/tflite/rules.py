@@ -21,6 +21,7 @@ from mmconvert.emitters.tflite import (
     recurrent,
     reduce,
     resize,
+    rnn,
     scatter,
     shape,
 )
@@ -45,6 +46,7 @@ RULES = Rules.merge(
     recurrent.rule,
     reduce.rule,
     resize.rule,
+    rnn.rule,
     scatter.rule,
     shape.rule,
 )

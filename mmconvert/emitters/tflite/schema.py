@@ -255,6 +255,9 @@ DYNAMIC_UPDATE_SLICE = _builtin("DYNAMIC_UPDATE_SLICE", 151, 117)
 
 # Recurrent layers
 _CELL = f"{_FUSED} cell_clip:f32 proj_clip:f32"
+UNIDIRECTIONAL_SEQUENCE_RNN = _builtin(
+    "UNIDIRECTIONAL_SEQUENCE_RNN", 35, 31, f"time_major:bool {_FUSED} asymmetric_quantize_inputs:bool"
+)
 UNIDIRECTIONAL_SEQUENCE_LSTM = _builtin(
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     44,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmconvert.errors import InvalidModelError, UnsupportedError
 
@@ -17,6 +17,7 @@ class Source:
         base: what addresses count from.
         offset_size: bytes of an address.
         length_size: bytes of a length.
+        heaps: the objects of each heap that was looked into, by their numbers; a heap is at its address.
     """
 
     view: memoryview
@@ -24,6 +25,7 @@ class Source:
     base: int = 0
     offset_size: int = 8
     length_size: int = 8
+    heaps: dict[int, dict[int, memoryview]] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, address: int, what: str) -> Cursor:
         """A cursor at an address of the file; ``what`` is expected there."""

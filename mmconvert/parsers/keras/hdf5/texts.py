@@ -80,22 +80,31 @@ def _from_heap(reference: Cursor) -> memoryview:
     length, address, number = reference.number(4), reference.offset(), reference.number(4)
     if not length or not address:
         return memoryview(b"")
+    if address not in source.heaps:
+        source.heaps[address] = _heap(source, address)
+    found = source.heaps[address].get(number)
+    if found is None:
+        raise source.invalid("a text is not in its heap")
+    return found[:length]
+
+
+def _heap(source: Source, address: int) -> dict[int, memoryview]:
+    """The objects of a heap by their numbers."""
     heap = source.at(address, "a heap")
     heap.expect(b"GCOL")
     heap.take(4)
     objects = source.at(address, "a heap").part(heap.length())
     objects.take(8 + source.length_size)
+    found: dict[int, memoryview] = {}
     while objects.left >= 8 + source.length_size:
         index = objects.number(2)
         objects.take(6)
         size = objects.length()
         if index == 0:
             break
-        found = objects.take(size)
+        found.setdefault(index, objects.take(size))
         objects.take(min(-size % 8, objects.left))
-        if index == number:
-            return found[:length]
-    raise source.invalid("a text is not in its heap")
+    return found
 
 
 def _decoded(source: Source, text: memoryview) -> str:

@@ -25,7 +25,7 @@ def load(
     *,
     model: str | None = None,
     module: Any = None,
-    inputs: Any = None,
+    examples: Any = None,
     dynamic_shapes: Any = None,
     state_key: str | None = None,
     trust_pickle: bool = False,
@@ -38,9 +38,9 @@ def load(
         path: a `.pt2`, `.pt`, `.pth`, `.jit` or `.safetensors` file.
         model: which program, of an archive with several.
         module: of weights, the user's own code: ``"package.module:factory"``, or something to call.
-        inputs: of weights and scripts, examples: tensors as for ``load_object``, or words such as
-            ``"image=batch,3,224,224"`` (see ``examples``), in which extents with names are open.
-        dynamic_shapes: which extents are open, where ``inputs`` are tensors.
+        examples: of weights and scripts, what they take: tensors as for ``load_object``, or words such as
+            ``"image=batch,3,224,224"`` (see `examples.py`), in which extents with names are open.
+        dynamic_shapes: which extents are open, where ``examples`` are tensors.
         state_key: which state dict of a checkpoint; by default the one that fits the module best.
         trust_pickle: unpickle the file, whatever code that runs.
 
@@ -54,24 +54,24 @@ def load(
 
     kind = kind_of(path, read_head(path))
     if kind == "program":
-        given = {"module": module, "inputs": inputs, "state_key": state_key}
+        given = {"module": module, "examples": examples, "state_key": state_key}
         if named := [name for name, value in given.items() if value is not None]:
-            raise UsageError(f"an exported program has its own code and inputs, without {', '.join(named)}")
+            raise UsageError(f"an exported program has its own code and inputs: without {', '.join(named)}")
         return _read_program(path, model)
     if kind == "script":
         from mmconvert.parsers.pytorch.script import read_script
 
         if module is not None:
             raise UsageError("a TorchScript archive has its own code, without module", where=str(path))
-        return read_script(path, inputs, dynamic_shapes)
+        return read_script(path, examples, dynamic_shapes)
     if trust_pickle and kind == "pickle":
         from mmconvert.parsers.pytorch.trusted import read_trusted
 
-        return read_trusted(path, module, inputs, dynamic_shapes, state_key)
+        return read_trusted(path, module, examples, dynamic_shapes, state_key)
     from mmconvert.parsers.pytorch.build import read_built
     from mmconvert.parsers.pytorch.weights import read_weights
 
-    return read_built(path, read_weights(path, kind), module, inputs, dynamic_shapes, state_key)
+    return read_built(path, read_weights(path, kind), module, examples, dynamic_shapes, state_key)
 
 
 def _read_program(path: Path, model: str | None) -> Module:

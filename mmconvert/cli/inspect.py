@@ -42,8 +42,8 @@ def inspect(
 ) -> int:
     """Show the inputs, outputs, size and operators of MODEL.
 
-    With --audit: what the pickles in a file of PyTorch ask for. None of it is run. Exit code 0 says that all is
-    plain weights, 3 that something asks for code, 4 that the file is damaged or hostile.
+    With --audit: what the pickles in a file of PyTorch ask for. None of it is run. Exit code 0 says that
+    all is plain weights, 3 that something asks for code, 4 that the file is damaged or hostile.
     """
     if audit:
         return _audit(Path(model), as_json=as_json)

@@ -116,7 +116,7 @@ _READING = (
     click.option(
         "--module",
         metavar="PACKAGE.MODULE:FACTORY",
-        help="PyTorch: your own code that builds the module of a file of weights (it is imported and called).",
+        help="PyTorch: your own code that builds the module of a file of weights (it is run).",
     ),
     click.option(
         "--state-key", metavar="KEY", help="PyTorch: which state dict of a checkpoint; else what fits best."

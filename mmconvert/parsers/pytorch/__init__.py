@@ -1,4 +1,4 @@
-"""PyTorch: `.pt2` archives read without torch, weights with the code of their module, TorchScript, and modules."""
+"""PyTorch: `.pt2` archives read without torch, weights with the code of their module, scripts, modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R", bound=Callable[..., Any])
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """True when ``path``, which begins with ``head``, is a file of PyTorch: a program, a script, or weights."""
+    """True when ``path``, which begins with ``head``, is a file of PyTorch: program, script or weights."""
     from mmconvert.parsers.pytorch.weights import kind_of
 
     return kind_of(path, head) != ""

@@ -80,7 +80,8 @@ class _Programs:
     def _old(self, model: str | None) -> Program:
         if model is not None:
             raise UsageError("an archive of torch 2.7 or earlier has one program", where=self.where)
-        version = self.archive.text("version").decode("ascii", "replace").strip()
+        described = self._json(OLD_PROGRAM)
+        version = self._version(described)
         major = version.partition(".")[0]
         if major != str(MAJOR):
             release = _EARLIER.get(major, "torch 2.5 or earlier")
@@ -94,7 +95,14 @@ class _Programs:
             for name in (f"serialized_{kind}.pt", f"serialized_{kind}.json"):
                 if name in self.archive.names:
                     tensors |= self._state(name)
-        return read_program(self._json(OLD_PROGRAM), tensors, self.path.name)
+        return read_program(described, tensors, self.path.name)
+
+    def _version(self, described: Json) -> str:
+        """The version of the schema, ``"8.2"``; the first archives have it in the description alone."""
+        if "version" in self.archive.names:
+            return self.archive.text("version").decode("ascii", "replace").strip()
+        found = described.get("schema_version")
+        return str(found.get("major")) if isinstance(found, dict) else str(found)
 
     def _state(self, name: str) -> dict[str, Tensor]:
         """A state dict that `torch.save` wrote into a member."""

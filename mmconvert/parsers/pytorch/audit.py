@@ -16,7 +16,7 @@ from mmconvert.parsers.pytorch.rebuilt import foreign
 from mmconvert.parsers.pytorch.weights import Archive, stream
 
 MAX_CALLS = 1000
-"""How many calls are told of one pickle; the others are counted."""
+"""How many calls are told of one pickle, and how many names; other calls are counted."""
 
 MAX_TEXT, MAX_PARTS, MAX_DEPTH = 80, 6, 4
 """How much of an argument is shown: letters of a text, parts of a list, and how deep."""
@@ -116,12 +116,12 @@ def _asked(pickle: Pickle, name: str, size: int) -> Asked:
         size,
         pickle.steps,
         pickle.protocol,
-        dict(Counter(map(_clean, map(str, pickle.globals)))),
+        dict(Counter(map(_clean, map(str, pickle.globals))).most_common(MAX_CALLS)),
         shown,
         len(pickle.calls) - len(shown),
         len(pickle.persistent),
-        list(map(_clean, hostile)),
-        list(map(_clean, others)),
+        list(map(_clean, hostile[:MAX_CALLS])),
+        list(map(_clean, others[:MAX_CALLS])),
     )
 
 

@@ -80,10 +80,9 @@ def _call(text: str, spec: str) -> tuple[str, list[Any], dict[str, Any]]:
         return text, [], {}
     try:
         tree = ast.parse(text, mode="eval").body
-        if not isinstance(tree, ast.Call):
-            raise ValueError("no call")
-        args = [ast.literal_eval(arg) for arg in tree.args]
-        return ast.unparse(tree.func), args, {str(k.arg): ast.literal_eval(k.value) for k in tree.keywords}
+        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        args = [ast.literal_eval(arg) for arg in call.args]
+        return ast.unparse(call.func), args, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UsageError(f"{spec!r} is no call with plain arguments", hint="factory(width=1.0)") from error
 
@@ -126,7 +125,7 @@ def build(torch: Any, spec: Any) -> Any:
 
 
 def state_dicts(root: Any) -> dict[str, Table]:
-    """The tables of a checkpoint that have tensors in them, by their paths; those of optimizers lie deeper."""
+    """The tables of a checkpoint with tensors in them, by their paths; those of optimizers lie deeper."""
     found: dict[str, Table] = {}
     seen: set[int] = set()
     level = {"": root}
@@ -154,7 +153,9 @@ def choose(found: Mapping[str, Table], wanted: set[str], key: str | None, where:
         raise UsageError("there are no tensors in this file", where=where)
     if key is not None:
         if key not in found:
-            raise UsageError(f"there is no state dict {key!r}", where=where, hint=f"there is {', '.join(found)}")
+            raise UsageError(
+                f"there is no state dict {key!r}", where=where, hint=f"there is {', '.join(found)}"
+            )
         return key, found[key]
 
     def order(path: str) -> tuple[int, int, int]:
@@ -209,7 +210,9 @@ def fill(torch: Any, module: Any, root: Any, key: str | None, where: str) -> lis
     found = state_dicts(root)
     path, table = choose(found, set(own), key, where)
     prefix, table = _unprefixed(table, set(own))
-    notes = _said(path, [other for other in found if other != path], prefix, len(found[path]) - len(table))
+    notes = _said(
+        path, [other for other in found if other and other != path], prefix, len(found[path]) - len(table)
+    )
     strange = [f"{name}: a {value.name}" for name, value in table.items() if isinstance(value, Unreadable)]
     if strange:
         raise UnsupportedError("weights that are no plain tensors: " + ", ".join(strange), where=where)
@@ -234,7 +237,9 @@ def fill(torch: Any, module: Any, root: Any, key: str | None, where: str) -> lis
         missing, unexpected = [n for n in own if n not in given], [n for n in given if n not in own]
     if missing or unexpected or shapes:
         raise _unfitting(missing, unexpected, shapes, where)
-    return notes + ([f"weights stored as {', '.join(widened)} were converted to the module's own type"] * bool(widened))
+    return notes + (
+        [f"weights stored as {', '.join(widened)} were converted to the module's own type"] * bool(widened)
+    )
 
 
 def _said(path: str, others: list[str], prefix: str, left: int) -> list[str]:

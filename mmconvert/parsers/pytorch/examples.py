@@ -27,7 +27,7 @@ _TORCH = {
 """torch's names of the element types that an input may have, by ours."""
 
 _HINT = (
-    "an input is [NAME=]EXTENT,EXTENT,...[:TYPE], as in 1,3,224,224 or ids=batch,128:i64; an open extent has a "
+    "an input is [NAME=]EXTENT,...[:TYPE], as in 1,3,224,224 or ids=batch,128:i64; an open extent has a "
     "name, and @N behind it is the one to trace with (height@224); NAME:=VALUE is a number and no tensor"
 )
 

@@ -60,7 +60,9 @@ def require_torch() -> Any:
     try:
         return importlib.import_module("torch")
     except ImportError as error:
-        raise MissingDependencyError("torch is not installed", hint="pip install 'mmconvert[torch]'") from error
+        raise MissingDependencyError(
+            "torch is not installed", hint="pip install 'mmconvert[torch]'"
+        ) from error
 
 
 def _export(torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings: list[str]) -> Any:

@@ -1,6 +1,6 @@
 """Pickles read as what they are, a program for a stack machine, and none of it carried out.
 
-A pickle names functions and asks for calls of them. Here a name stays a ``Global`` and a call stays a ``Call``:
+A pickle names functions and asks for calls of them. Here a name stays a ``Global`` and a call a ``Call``:
 nothing is imported and nothing is called, whatever the file says. What the records stand for is the business
 of ``rebuilt``, which knows a closed list of names.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from mmconvert.errors import InvalidModelError
 
-MAX_STEPS = 5_000_000
+MAX_STEPS = 2_000_000
 """More instructions than this are no description of weights; a tensor takes some thirty."""
 
 MAX_LINE = 1 << 20
@@ -315,7 +315,7 @@ def _remembered(form: str) -> Callable[[Pickle], None]:
 _STOP = ord(".")
 
 _STEPS: dict[int, Callable[[Pickle], None]] = {
-    ord(code) if isinstance(code, str) else code: step
+    code if isinstance(code, int) else ord(str(code)): step
     for code, step in {
         # protocol 0
         "(": Pickle._mark,

@@ -42,7 +42,9 @@ Names = Mapping[tuple[int | str, int], str]
 """What the user calls open extents: by the place or the name of an input, and the axis."""
 
 
-def read_program(about: Json, tensors: Mapping[str, Tensor], file: str, names: Names | None = None) -> Program:
+def read_program(
+    about: Json, tensors: Mapping[str, Tensor], file: str, names: Names | None = None
+) -> Program:
     """The program that ``about`` describes.
 
     Args:

@@ -16,13 +16,16 @@ from mmconvert.parsers.pytorch.storage import Stored, row_major_strides
 MAX_DEPTH = 100
 """How deep tables may lie inside tables."""
 
+SHOWN = 200
+"""No more names than this are told, and no more letters of one; a hostile file may have millions."""
+
 TRUST = (
     "save its state dict (torch.save(model.state_dict(), ...)) and name the code with --module, or export it "
     "(torch.export.save); --trust-pickle runs whatever the file asks for"
 )
 
-FREE_WORK = 1 << 26
-"""How many elements and bytes may be copied for a pickle, whatever its size."""
+FREE_WORK, ELEMENT, PAIR = 1 << 26, 16, 64
+"""How many bytes may be copied for a pickle, whatever its size; for how many an element and an item count."""
 
 Find = Callable[[str, DType], memoryview]
 """The bytes of a storage by its key and element type."""
@@ -70,7 +73,7 @@ def require_known(pickle: Pickle) -> None:
     hostile, strange = foreign(pickle)
     if hostile:
         raise InvalidModelError(
-            f"a hostile pickle: it asks for {', '.join(hostile)}; nothing of it was run",
+            f"a hostile pickle: it asks for {', '.join(_few(hostile))}; nothing of it was run",
             where=pickle.where,
             hint="mmconvert inspect --audit shows all that it asks for",
         )
@@ -79,8 +82,13 @@ def require_known(pickle: Pickle) -> None:
             "this pickle holds more than weights: reading it would run code",
             where=pickle.where,
             hint=TRUST,
-            problems=[Problem(name) for name in strange],
+            problems=[Problem(name) for name in _few(strange)],
         )
+
+
+def _few(names: list[str]) -> list[str]:
+    more = [f"{len(names) - SHOWN:,} more"] if len(names) > SHOWN else []
+    return [name[:SHOWN] if name.isprintable() else repr(name[:SHOWN]) for name in names[:SHOWN]] + more
 
 
 def foreign(pickle: Pickle) -> tuple[list[str], list[str]]:
@@ -95,7 +103,7 @@ def foreign(pickle: Pickle) -> tuple[list[str], list[str]]:
 def is_hostile(name: str) -> bool:
     """True for names that files of weights have no use for, and attacks have."""
     parts = name.split(".")
-    return parts[0] in _HOSTILE or any(part in _REACHING for part in parts[1:])
+    return parts[0] in _HOSTILE_WORDS or any(part in _REACHING_WORDS for part in parts[1:])
 
 
 def _is_known_call(call: Call) -> bool:
@@ -118,7 +126,7 @@ class _Rebuilder:
         return InvalidModelError(f"the pickle is malformed: {what}", where=self.where)
 
     def spend(self, count: int) -> None:
-        """Notes that ``count`` elements are copied, as a small pickle can ask for that very often."""
+        """Notes that ``count`` bytes are copied, as a small pickle can ask for that very often."""
         self._left -= count
         if self._left < 0:
             raise self.invalid("it copies the same things over and over")
@@ -219,12 +227,13 @@ _Maker = Callable[[_Rebuilder, Call, int], Any]
 
 
 def _tensor_v2(r: _Rebuilder, call: Call, depth: int) -> Stored:
-    return r.tensor(*r.arguments(call, depth)[:4])
+    storage, offset, size, strides, *_ = r.arguments(call, depth)
+    return r.tensor(storage, offset, size, strides)
 
 
 def _tensor_v3(r: _Rebuilder, call: Call, depth: int) -> Stored:
-    found = r.arguments(call, depth)
-    return r.tensor(*found[:4], found[6])
+    storage, offset, size, strides, _, _, dtype, *_ = r.arguments(call, depth)
+    return r.tensor(storage, offset, size, strides, dtype)
 
 
 def _first(r: _Rebuilder, call: Call, depth: int) -> Any:
@@ -242,7 +251,7 @@ def _subclass(r: _Rebuilder, call: Call, depth: int) -> Any:
 def _ordered(r: _Rebuilder, call: Call, depth: int) -> Table:
     pairs = []
     for pair in _pairs(r.arguments(call, depth)):
-        r.spend(1)
+        r.spend(PAIR)
         pairs.append(pair)
     found = r.table([*pairs, *call.items], depth)
     if isinstance(call.state, Pairs):
@@ -262,7 +271,7 @@ def _pairs(arguments: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
 def _listed(r: _Rebuilder, call: Call, depth: int) -> list[Any]:
     found: list[Any] = []
     for argument in r.arguments(call, depth):
-        r.spend(len(argument))
+        r.spend(ELEMENT * len(argument))
         found += argument
     return [*found, *(r.value(part, depth) for part in call.elements)]
 
@@ -328,10 +337,10 @@ _ELEMENTS: dict[str, tuple[str, ...]] = {
     "f16": ("HalfStorage", "float16", "half"),
     "bf16": ("BFloat16Storage", "bfloat16"),
     "i64": ("LongStorage", "int64", "long"),
-    "i32": ("IntStorage", "int32", "int"),
+    "i32": ("IntStorage", "QInt32Storage", "int32", "int"),
     "i16": ("ShortStorage", "int16", "short"),
-    "i8": ("CharStorage", "int8"),
-    "u8": ("ByteStorage", "UntypedStorage", "uint8"),
+    "i8": ("CharStorage", "QInt8Storage", "int8"),
+    "u8": ("ByteStorage", "QUInt8Storage", "UntypedStorage", "uint8"),
     "u16": ("uint16",),
     "u32": ("uint32",),
     "u64": ("uint64",),
@@ -355,7 +364,20 @@ _CLASSES = {
 
 _BUILTINS = ("__builtin__.", "builtins.")
 
-_PLAIN = ("list", "dict", "set", "frozenset", "int", "float", "bool", "str", "bytes", "complex", "slice", "range")
+_PLAIN = (
+    "list",
+    "dict",
+    "set",
+    "frozenset",
+    "int",
+    "float",
+    "bool",
+    "str",
+    "bytes",
+    "complex",
+    "slice",
+    "range",
+)
 
 _NAMES: dict[str, Any] = {
     **_CLASSES,
@@ -385,7 +407,13 @@ _MAKERS: dict[str, _Maker] = {
     "torch._utils._rebuild_xla_tensor": _first,
     **{
         f"torch._utils._rebuild_{kind}": _unreadable
-        for kind in ("qtensor", "sparse_tensor", "sparse_csr_tensor", "nested_tensor", "meta_tensor_no_storage")
+        for kind in (
+            "qtensor",
+            "sparse_tensor",
+            "sparse_csr_tensor",
+            "nested_tensor",
+            "meta_tensor_no_storage",
+        )
     },
     "torch.Size": _size,
     "torch.device": _opaque,
@@ -409,17 +437,20 @@ _MAKERS: dict[str, _Maker] = {
 }
 """Names that may be called, and what makes of the arguments what such a call would."""
 
-_HOSTILE = frozenset(
-    "os posix nt posixpath ntpath subprocess sys builtins __builtin__ socket shutil runpy importlib pickle "
-    "_pickle cPickle marshal ctypes pty platform commands code codeop webbrowser asyncio multiprocessing "
-    "operator _operator timeit pip ensurepip pdb bdb profile cProfile trace doctest idlelib lib2to3 urllib "
-    "http ftplib smtplib requests httpx aiohttp signal venv zipimport pkgutil imp pydoc distutils".split()
-)
+_HOSTILE = """
+    os posix nt posixpath ntpath subprocess sys builtins __builtin__ socket shutil runpy importlib
+    pickle _pickle cPickle marshal ctypes pty platform commands code codeop webbrowser asyncio
+    multiprocessing operator _operator timeit pip ensurepip pdb bdb profile cProfile trace doctest
+    idlelib lib2to3 urllib http ftplib smtplib requests httpx aiohttp signal venv zipimport pkgutil imp
+    pydoc distutils
+"""
 """Packages that reach files, processes, the net or the interpreter itself."""
 
-_REACHING = frozenset(
-    "system popen Popen check_output eval exec execfile open getattr setattr delattr __import__ import_module "
-    "run_module load_module loads spawn fork hub os subprocess sys shutil __globals__ __subclasses__ "
-    "__builtins__ __class__ __reduce__".split()
-)
+_REACHING = """
+    system popen Popen check_output eval exec execfile open getattr setattr delattr __import__
+    import_module run_module load_module loads spawn fork hub os subprocess sys shutil __globals__
+    __subclasses__ __builtins__ __class__ __reduce__
+"""
 """Names that do so in whatever module they are found."""
+
+_HOSTILE_WORDS, _REACHING_WORDS = frozenset(_HOSTILE.split()), frozenset(_REACHING.split())

@@ -45,7 +45,9 @@ class Stored:
     @property
     def address(self) -> int:
         """Where the storage begins in memory."""
-        found: int = np.frombuffer(self.data, np.uint8).__array_interface__["data"][0] if len(self.data) else 0
+        found: int = (
+            np.frombuffer(self.data, np.uint8).__array_interface__["data"][0] if len(self.data) else 0
+        )
         return found
 
     @property
@@ -82,4 +84,6 @@ def row_major_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def strided(flat: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
     """A view of the elements of ``flat``, whose strides are counted in elements and stay inside of it."""
     steps = tuple(stride * flat.itemsize for stride in strides)
-    return np.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False)
+    view: Array = np.ndarray(shape, flat.dtype, flat.view(np.uint8), 0, steps)  # as_strided lacks float8
+    view.flags.writeable = False
+    return view

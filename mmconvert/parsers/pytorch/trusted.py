@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # noqa: S403 - for the name of an error
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,5 +66,7 @@ def _table(torch: Any, found: Any, depth: int = 0) -> Any:
         return table
     if isinstance(found, torch.Tensor) and found.layout == torch.strided and not found.is_quantized:
         array = live.tensor_of(torch, "", found, {}).numpy()
-        return Stored(memoryview(array.tobytes()), array.dtype, array.shape, row_major_strides(array.shape), 0)
+        return Stored(
+            memoryview(array.tobytes()), array.dtype, array.shape, row_major_strides(array.shape), 0
+        )
     return found

@@ -1,4 +1,4 @@
-"""Files of weights: zip archives with a pickle, the older stream of pickles, safetensors. torch is not needed.
+"""Files of weights: zip archives with a pickle, the older stream of pickles, safetensors. Without torch.
 
 Tensors stay where they lie in the file.
 """

@@ -96,8 +96,7 @@ def foreign(pickle: Pickle) -> tuple[list[str], list[str]]:
     names = dict.fromkeys(str(g) for g in pickle.globals if str(g) not in _NAMES and str(g) not in _MAKERS)
     strange = list(names)
     strange += sorted({f"{c.how} of {_kind(c.function)}" for c in pickle.calls if not _is_known_call(c)})
-    hostile = [name for name in strange if is_hostile(name)]
-    return hostile, [name for name in strange if name not in hostile]
+    return [n for n in strange if is_hostile(n)], [n for n in strange if not is_hostile(n)]
 
 
 def is_hostile(name: str) -> bool:

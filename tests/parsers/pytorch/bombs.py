@@ -25,7 +25,7 @@ def main(folder: Path, seconds: int, memory: int) -> None:
         content = make()
         print(json.dumps({"started": name}), flush=True)
         longest = 0
-        for data in (content, gadgets.zipped(content)):
+        for data in (content,):
             path.write_bytes(data)
             faulthandler.dump_traceback_later(seconds, exit=True)
             try:

@@ -48,7 +48,8 @@ def running(canary: str) -> dict[str, bytes]:
         "builtins.exec": b"cbuiltins\nexec\n(" + written + b"tR.",
         "the names of python 2": b"\x80\x02c__builtin__\neval\n(" + written + b"tR.",
         "builtins.open": pickle.dumps(Reduced(open, canary, "w"), 2),
-        "a function that a call returns": b"c__builtin__\ngetattr\n(c__builtin__\n__import__\n(S'os'\ntRS'system'\ntR("
+        "a function that a call returns": b"c__builtin__\ngetattr\n(c__builtin__\n__import__\n(S'os'\ntR"
+        + b"S'system'\ntR("
         + said
         + b"tR.",
         "an alias through the memo": b"\x80\x02cposix\nsystem\nq\x000h\x00(" + said + b"tR.",
@@ -129,8 +130,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         )
         + b"."
     ),
-    "deep tuples": lambda: b"\x80\x02)" + b"\x85" * 1_000_000 + b".",
-    "deep lists": lambda: b"\x80\x02" + b"(" * 1_000_000 + b"l" * 1_000_000 + b".",
+    "deep tuples": lambda: b"\x80\x02)" + b"\x85" * 300_000 + b".",
+    "deep lists": lambda: b"\x80\x02" + b"(" * 300_000 + b"l" * 300_000 + b".",
     "deep arguments": lambda: b"\x80\x02ccollections\nOrderedDict\n)" + b"\x85" * 100_000 + b"R.",
     "a list in itself": lambda: b"\x80\x02]q\x00h\x00a.",
     "a deep key": lambda: b"\x80\x02})" + b"\x85" * 200_000 + b"Ns.",
@@ -140,20 +141,20 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a huge text, 32 bits": lambda: b"\x80\x02X\xff\xff\xff\xffa.",
     "a negative length": lambda: b"\x80\x01T\xff\xff\xff\xffa.",
     "a huge integer": lambda: b"\x80\x02\x8b\xff\xff\xff\x7f\x01.",
-    "an integer of digits": lambda: b"I" + b"9" * 1_000_000 + b"\n.",
+    "an integer of digits": lambda: b"I" + b"9" * 300_000 + b"\n.",
     "a line without an end": lambda: b"\x80\x02V" + b"a" * 3_000_000,
-    "marks": lambda: b"\x80\x02" + b"(" * 3_000_000,
-    "empty lists": lambda: b"\x80\x02" + b"]" * 3_000_000 + b".",
-    "memo": lambda: b"\x80\x02]" + b"".join(b"r" + struct.pack("<I", n * 997) for n in range(500_000)) + b".",
+    "marks": lambda: b"\x80\x02" + b"(" * 500_000,
+    "empty lists": lambda: b"\x80\x02" + b"]" * 2_100_000 + b".",
+    "memo": lambda: b"\x80\x02]" + b"".join(b"r" + struct.pack("<I", n * 997) for n in range(100_000)) + b".",
     "copied bytes": lambda: _copies(
-        b"c_codecs\nencode\n", 300_000, b"X" + struct.pack("<I", 1_000_000) + b"a" * 1_000_000 + b"\x85"
+        b"c_codecs\nencode\n", 100_000, b"X" + struct.pack("<I", 1_000_000) + b"a" * 300_000 + b"\x85"
     ),
-    "copied lists": lambda: _copies(b"c__builtin__\nset\n", 300_000, b"](" + b"K\x01" * 500_000 + b"e\x85"),
+    "copied lists": lambda: _copies(b"c__builtin__\nset\n", 100_000, b"](" + b"K\x01" * 500_000 + b"e\x85"),
     "copied items": lambda: _copies(
-        b"ccollections\nOrderedDict\n", 300_000, b"](" + b"K\x01K\x02\x86" * 200_000 + b"e\x85"
+        b"ccollections\nOrderedDict\n", 100_000, b"](" + b"K\x01K\x02\x86" * 200_000 + b"e\x85"
     ),
-    "many names": lambda: b"\x80\x02(" + b"".join(b"cos\nf%d\n" % n for n in range(300_000)) + b"l.",
-    "many strange names": lambda: b"\x80\x02(" + b"".join(b"cx%d\nf\n" % n for n in range(300_000)) + b"l.",
+    "many names": lambda: b"\x80\x02(" + b"".join(b"cos\nf%d\n" % n for n in range(60_000)) + b"l.",
+    "many strange names": lambda: b"\x80\x02(" + b"".join(b"cx%d\nf\n" % n for n in range(60_000)) + b"l.",
     "a huge shape": lambda: _shaped(b"\x8a\x09" + b"\xff" * 8 + b"\x00"),
     "a shape expanded from little": lambda: _shaped(b"\x8a\x06" + b"\xff" * 5 + b"\x00", b"K\x00"),
     "a long shape": lambda: _shaped(b"K\x02" * 100_000),

@@ -1,8 +1,8 @@
 """TorchScript archives: loaded by torch, and gone through once, node by node, while torch exports it.
 
-The script's own operators become those of an exported program, so that there is one set of rules. What
-depends on shapes and settings is decided on the way, as a tracer does it. What depends on data stays: branches
-become ``cond`` and loops ``while_loop``.
+The script's own operators become those of an exported program, so that there is one set of rules. Shapes and
+settings decide on the way what they decide, as in a tracer. What data decide stays: branches become ``cond``
+and loops ``while_loop``.
 """
 
 from __future__ import annotations

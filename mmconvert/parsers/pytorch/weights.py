@@ -41,7 +41,7 @@ def kind_of(path: Path, head: bytes) -> Kind:
     if head.startswith(_ZIP):
         try:
             with zipfile.ZipFile(path) as archive:
-                return _kind_of_zip(archive.namelist())
+                return _kind_of_zip(archive.namelist()) if begins_at_zero(archive) else ""
         except zipped.BROKEN:
             return ""
     if head.startswith(_PICKLES):
@@ -62,6 +62,11 @@ def _kind_of_zip(names: list[str]) -> Kind:
     if "data.pkl" in parts:
         return "pickle"
     return "package" if ".data/extern_modules" in parts else ""
+
+
+def begins_at_zero(archive: zipfile.ZipFile) -> bool:
+    """False for what is left of an archive that was cut off after a member that is itself an archive."""
+    return min((info.header_offset for info in archive.infolist()), default=0) == 0
 
 
 def is_model(name: str) -> bool:
@@ -130,6 +135,8 @@ class Archive:
         self._known: dict[str, memoryview] = {}
         try:
             self._archive = zipfile.ZipFile(_Bytes(whole))
+            if not begins_at_zero(self._archive):
+                raise zipfile.BadZipFile("it is a part of a larger one")
         except zipped.BROKEN as error:
             raise self._damaged(error) from error
         self.names = dict.fromkeys(self._archive.namelist())

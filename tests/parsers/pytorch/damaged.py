@@ -1,6 +1,6 @@
 """Reads damaged copies of files of weights, in a process of its own; see ``tests.damage``.
 
-``python -m tests.parsers.pytorch.damaged SAMPLE FOLDER KIND COUNT`` prints a JSON line of what became of them.
+``python -m tests.parsers.pytorch.damaged SAMPLE FOLDER KIND COUNT`` prints what became of them.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ def running(canary: str) -> dict[str, bytes]:
         "the names of python 2": b"\x80\x02c__builtin__\neval\n(" + written + b"tR.",
         "builtins.open": pickle.dumps(Reduced(open, canary, "w"), 2),
         "a function that a call returns": b"c__builtin__\ngetattr\n(c__builtin__\n__import__\n(S'os'\ntR"
-        + b"S'system'\ntR("
-        + said
-        + b"tR.",
+        b"S'system'\ntR(" + said + b"tR.",
         "an alias through the memo": b"\x80\x02cposix\nsystem\nq\x000h\x00(" + said + b"tR.",
         "a result that is thrown away": b"\x80\x02cposix\nsystem\n(" + said + b"tR0}.",
         "amid weights": pickle.dumps({"weight": [1.0], "bias": {"deep": (evil,)}}, 2),

@@ -18,28 +18,25 @@ from tests.parsers.pytorch import gadgets
 
 
 def main(folder: Path, seconds: int, memory: int) -> None:
-    """Reads and audits them all, bare and in archives."""
+    """Reads and audits them all."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     path = folder / "bomb.pth"
     for name, make in gadgets.BOMBS.items():
         content = make()
         print(json.dumps({"started": name}), flush=True)
-        longest = 0
-        for data in (content,):
-            path.write_bytes(data)
-            faulthandler.dump_traceback_later(seconds, exit=True)
-            try:
-                read_weights(path, "pickle")
-                outcome = "read"
-            except MMConvertError as error:
-                outcome = type(error).__name__
-                longest = max(longest, len(str(error)))
-            faulthandler.dump_traceback_later(seconds, exit=True)
-            audited = exit_code(audit(path))
-            faulthandler.cancel_dump_traceback_later()
-        print(
-            json.dumps({"bomb": name, "outcome": outcome, "audited": audited, "letters": longest}), flush=True
-        )
+        path.write_bytes(content)
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        said = ""
+        try:
+            read_weights(path, "pickle")
+            outcome = "read"
+        except MMConvertError as error:
+            outcome, said = type(error).__name__, str(error)
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        audited = exit_code(audit(path))
+        faulthandler.cancel_dump_traceback_later()
+        about = {"bomb": name, "outcome": outcome, "audited": audited, "letters": len(said)}
+        print(json.dumps(about), flush=True)
 
 
 if __name__ == "__main__":

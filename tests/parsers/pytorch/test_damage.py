@@ -47,15 +47,23 @@ def test_truncated(name: str, files: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_one_wrong_byte(name: str, files: Path, tmp_path: Path) -> None:
-    found = outcomes(files / name, tmp_path, "corruptions", 2000)
+    found = outcomes(files / name, tmp_path, "corruptions", 400)
     assert set(found) <= {*ERRORS, "read", "not recognised"}
-    assert found["read"] > 100, "most bytes are weights"
-    assert found["InvalidModelError"] > 5, "some are not"
+    assert found["read"] > 40, "most bytes are weights"
+    assert found["InvalidModelError"] > 3, "some are not"
 
 
 def test_programs(files: Path, tmp_path: Path) -> None:
     assert set(loaded(files / "net.pt2", tmp_path, "truncations", 20)) <= ERRORS
     assert set(loaded(files / "net.pt2", tmp_path, "corruptions", 300)) <= ERRORS | {"loaded"}
+
+
+@pytest.mark.large
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", FILES)
+def test_one_wrong_byte_in_very_many_files(name: str, files: Path, tmp_path: Path) -> None:
+    found = outcomes(files / name, tmp_path, "corruptions", 2000)
+    assert set(found) <= {*ERRORS, "read", "not recognised"}
 
 
 @pytest.mark.large

@@ -102,7 +102,7 @@ class _Programs:
         if "version" in self.archive.names:
             return self.archive.text("version").decode("ascii", "replace").strip()
         found = described.get("schema_version")
-        return str(found.get("major")) if isinstance(found, dict) else str(found)
+        return str(found.get("major", 0) if isinstance(found, dict) else found or 0)
 
     def _state(self, name: str) -> dict[str, Tensor]:
         """A state dict that `torch.save` wrote into a member."""

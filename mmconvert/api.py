@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,8 @@ def load(source: Any, *, format: str | None = None, **options: Any) -> Model:
         **options: the parser's own; for Keras ``network``, a JSON file with the architecture of a file that
             holds weights only; for ONNX ``fix`` and ``items``, see ``convert``; for TFLite ``signature``, the
             name of the only one to read of several; for a module of PyTorch ``inputs``, examples of what it
-            takes, and ``dynamic_shapes`` as `torch.export.export` has them.
+            takes, and ``dynamic_shapes`` as `torch.export.export` has them, and for files of its weights
+            ``module``, ``examples``, ``state_key`` and ``trust_pickle``, see ``convert``.
 
     Raises:
         UsageError: there is no such file or format, or the parser has no such option.
@@ -142,6 +143,10 @@ def convert(
     activations: Mapping[str, Any] | None = None,
     signature: str | None = None,
     hybrid: str | None = None,
+    module: str | Callable[[], Any] | None = None,
+    examples: Sequence[Any] | None = None,
+    state_key: str | None = None,
+    trust_pickle: bool | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
@@ -166,6 +171,11 @@ def convert(
         signature: the only one to read, where a TFLite file has several.
         hybrid: how TFLite's products of floats with weights of 8 bits are read: as runtimes compute them
             ("exact", the default), or as what the weights mean ("float").
+        module: for files of PyTorch that hold only weights, what builds their module:
+            ``"package.module:factory"``, or a callable.
+        examples: what that module takes, ``["image=batch,3,224,224"]``, or example tensors.
+        state_key: which state dict of a checkpoint; the one that fits best by default.
+        trust_pickle: unpickle a whole module of PyTorch, whatever code that runs.
         fix_dims: numbers for extents of inputs that are open in the source: by name (``{"batch": 1}``), or by
             an input and one of its axes (``{"image:0": 1}``). The target is specialised for them.
         rename: other names for inputs and outputs in the target, by those in the source.
@@ -205,6 +215,10 @@ def convert(
                 activations=activations,
                 signature=signature,
                 hybrid=hybrid,
+                module=module,
+                examples=examples,
+                state_key=state_key,
+                trust_pickle=trust_pickle,
             ),
         )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
@@ -228,6 +242,10 @@ def extract(
     activations: Mapping[str, Any] | None = None,
     signature: str | None = None,
     hybrid: str | None = None,
+    module: str | Callable[[], Any] | None = None,
+    examples: Sequence[Any] | None = None,
+    state_key: str | None = None,
+    trust_pickle: bool | None = None,
     fix_dims: Mapping[str, int] | None = None,
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
@@ -249,8 +267,8 @@ def extract(
         fix_dims: numbers for extents of the source's inputs, put in before it is cut.
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
-        to, source_format, network, fix, items, activations, signature, hybrid, labels, verify, seed, k,
-            progress, **options: see ``convert``.
+        to, source_format, network, fix, items, activations, signature, hybrid, module, examples, state_key,
+            trust_pickle, labels, verify, seed, k, progress, **options: see ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -276,6 +294,10 @@ def extract(
                 activations=activations,
                 signature=signature,
                 hybrid=hybrid,
+                module=module,
+                examples=examples,
+                state_key=state_key,
+                trust_pickle=trust_pickle,
             ),
         )
         model.graph = extract_graph(bind(model.graph, fix_dims or {}), inputs, outputs)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from mmconvert.errors import InvalidModelError, UsageError
 
@@ -19,6 +19,9 @@ _AHEAD = 1 << 25  # bytes that are written before they are sent on to the disk
 
 _mapped: WeakKeyDictionary[mmap.mmap, tuple[int, int]] = WeakKeyDictionary()
 """The device and number of the file behind each mapping that is in use."""
+
+_private: WeakSet[mmap.mmap] = WeakSet()
+"""Mappings that may have been written into: their pages are not those of the file any more."""
 
 
 def require_file(path: Path) -> None:
@@ -123,8 +126,12 @@ def read_text(path: Path) -> str:
         raise UsageError("is no text in UTF-8", where=str(path)) from error
 
 
-def map_file(path: Path) -> memoryview:
+def map_file(path: Path, *, private: bool = False) -> memoryview:
     """The bytes of a file, mapped into memory and read on demand.
+
+    Args:
+        path: the file.
+        private: whoever gets the bytes may write into them, which the file does not notice.
 
     Raises:
         UsageError: there is no such file, or it may not be read.
@@ -132,14 +139,14 @@ def map_file(path: Path) -> memoryview:
     """
     try:
         with path.open("rb") as file:
-            return map_open_file(file, str(path))
+            return map_open_file(file, str(path), private=private)
     except IsADirectoryError as error:
         raise InvalidModelError("this is a folder, not a model file", where=str(path)) from error
     except OSError as error:
         raise UsageError(f"cannot be read: {_reason(error)}", where=str(path)) from error
 
 
-def map_open_file(file: IO[bytes], where: str) -> memoryview:
+def map_open_file(file: IO[bytes], where: str, *, private: bool = False) -> memoryview:
     """The bytes of an open file, mapped; the mapping outlives the file object.
 
     Raises:
@@ -148,8 +155,10 @@ def map_open_file(file: IO[bytes], where: str) -> memoryview:
     status = os.fstat(file.fileno())
     if status.st_size == 0:
         raise InvalidModelError("the file is empty", where=where)
-    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
     _mapped[mapped] = status.st_dev, status.st_ino
+    if private:
+        _private.add(mapped)
     return memoryview(mapped)
 
 
@@ -169,7 +178,7 @@ def release_pages() -> None:
     large file would seem to hold all of it, and where memory is limited it would have to fit.
     """
     if hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such call
-        for mapped in list(_mapped):
+        for mapped in set(_mapped) - set(_private):
             mapped.madvise(mmap.MADV_DONTNEED)
 
 

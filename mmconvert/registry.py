@@ -98,8 +98,8 @@ FORMATS = (
     ),
     Format(
         "pytorch",
-        "PyTorch (exported programs)",
-        (".pt2",),
+        "PyTorch",
+        (".pt2", ".pt", ".pth", ".jit", ".safetensors"),
         parser="mmconvert.parsers.pytorch",
         aliases=("torch", "pt2"),
         objects="torch",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmconvert.cli import console
-from mmconvert.cli.options import given, writing
+from mmconvert.cli.options import examples, given, writing
 from mmconvert.errors import NotEquivalentError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ STEPS = 8
 @click.option("-iw", "--inputWeight", "weights", type=click.Path(), hidden=True)
 @click.option("-om", "--outputModel", "output", type=click.Path(), hidden=True)
 @writing
+@examples
 @click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Verify on these arrays (.npy, .npz).")
 @console.json_option
 def convert(
@@ -54,7 +55,10 @@ def convert(
     from mmconvert.cli import arrays
 
     def names() -> list[str]:
-        reading = ("network", "fix", "items", "activations", "signature", "hybrid")
+        reading = (
+            *("network", "fix", "items", "activations", "signature", "hybrid"),
+            *("module", "examples", "state_key", "trust_pickle"),
+        )
         read = given(**{name: options[name] for name in reading})
         return [v.name for v in api.load(source, format=options["source_format"], **read).graph.inputs]
 

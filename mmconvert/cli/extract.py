@@ -9,7 +9,7 @@ import click
 
 from mmconvert.cli import console
 from mmconvert.cli.convert import STEPS, conclude
-from mmconvert.cli.options import writing
+from mmconvert.cli.options import examples, writing
 
 
 def _listed(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[str] | None:
@@ -34,6 +34,7 @@ def _listed(context: click.Context, option: click.Parameter, texts: Sequence[str
     help="Values to end with; else the outputs of MODEL.",
 )
 @writing
+@examples
 @click.option("--feed", multiple=True, metavar="NAME=FILE", help="Verify on these arrays (.npy, .npz).")
 @console.json_option
 def extract(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmconvert.cli import console
-from mmconvert.cli.options import given, reading
+from mmconvert.cli.options import examples, given, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mmconvert.api import Model
     from mmconvert.ir.graph import Graph
+    from mmconvert.parsers.pytorch.audit import Asked
 
 
 @click.command(short_help="Show the inputs, outputs, size and operators of MODEL.")
@@ -22,20 +24,29 @@ if TYPE_CHECKING:
 @click.option("--ops", is_flag=True, help="Count the operators.")
 @click.option("--values", is_flag=True, help="List every value by its name: where `extract` can cut.")
 @click.option("--text", is_flag=True, help="Print the whole graph in the IR's text form.")
+@click.option("--audit", is_flag=True, help="PyTorch: tell what pickles in MODEL ask for, and run none.")
 @click.option("--from", "source_format", metavar="FORMAT", help="Format of MODEL; else by content.")
 @reading
+@examples
 @console.json_option
 def inspect(
     model: str,
     ops: bool,
     values: bool,
     text: bool,
+    audit: bool,
     source_format: str | None,
     fix_dims: dict[str, int] | None,
     as_json: bool,
     **options: Any,
-) -> None:
-    """Show the inputs, outputs, size and operators of MODEL."""
+) -> int:
+    """Show the inputs, outputs, size and operators of MODEL.
+
+    With --audit: what the pickles in a file of PyTorch ask for. None of it is run. Exit code 0 says that
+    all is plain weights, 3 that something asks for code, 4 that the file is damaged or hostile.
+    """
+    if audit:
+        return _audit(Path(model), as_json=as_json)
     from mmconvert import api
     from mmconvert.ir.ends import fix_dims as bind
 
@@ -56,6 +67,40 @@ def inspect(
         _show(document, ops=ops)
     for message in loaded.warnings:
         console.warn(message)
+    return 0
+
+
+def _audit(path: Path, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from mmconvert.files import require_file
+    from mmconvert.parsers.pytorch.audit import audit, exit_code
+
+    require_file(path)
+    found = audit(path)
+    if as_json:
+        console.print_json({"exit_code": exit_code(found), "pickles": [asdict(each) for each in found]})
+        return exit_code(found)
+    for each in found:
+        _show_asked(each)
+    if not found:
+        click.echo("there is no pickle in this file")
+    return exit_code(found)
+
+
+def _show_asked(asked: Asked) -> None:
+    click.echo(f"{asked.name}: {asked.size:,} bytes, {asked.steps:,} instructions, protocol {asked.protocol}")
+    for name, count in asked.globals.items():
+        mark = "HOSTILE" if name in asked.hostile else "code" if name in asked.foreign else "ok"
+        click.echo(f"  {mark:<8}{name}{f' ({count}x)' if count > 1 else ''}")
+    unsafe = (*asked.hostile, *asked.foreign)
+    told = [call for call in asked.calls if any(name in call for name in unsafe)] if unsafe else []
+    for call in told:
+        click.echo(f"  asks for {call}")
+    calls = len(asked.calls) + asked.more_calls
+    click.echo(f"  {calls:,} calls, {asked.persistent:,} references to storages")
+    if asked.damage:
+        click.echo(f"  damaged: {asked.damage}")
 
 
 def _show(document: dict[str, Any], *, ops: bool) -> None:

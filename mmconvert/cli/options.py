@@ -114,6 +114,20 @@ _READING = (
         "floats (exact, the default), or as what the weights mean (float).",
     ),
     click.option(
+        "--module",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="PyTorch: your own code that builds the module of a file of weights (it is run).",
+    ),
+    click.option(
+        "--state-key", metavar="KEY", help="PyTorch: which state dict of a checkpoint; else what fits best."
+    ),
+    click.option(
+        "--trust-pickle",
+        is_flag=True,
+        default=None,
+        help="PyTorch: unpickle a whole module. WHATEVER CODE THE FILE NAMES RUNS, with all your rights.",
+    ),
+    click.option(
         "--fix-dims",
         multiple=True,
         metavar="DIM=N,...",
@@ -190,6 +204,32 @@ _WRITING = (
     ),
     click.option("--explain", is_flag=True, help="Show what each pass did, and why it did not."),
 )
+
+
+def _listed(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[str] | None:
+    return list(texts) or None
+
+
+def _example(*names: str) -> Callable[[F], F]:
+    return click.option(
+        *names,
+        "examples",
+        multiple=True,
+        metavar="[NAME=]EXTENTS[:TYPE]",
+        callback=_listed,
+        help="PyTorch: an input of a module (1,3,224,224 or ids=batch,128:i64; a name is an open extent, @N "
+        "what to trace it with; NAME:=VALUE is a number); repeatable.",
+    )
+
+
+def examples(command: F) -> F:
+    """The option with examples of what a module takes."""
+    return _example("--input", "--example")(command)
+
+
+def only_examples(command: F) -> F:
+    """The same, for a command whose ``--input`` is something else."""
+    return _example("--example")(command)
 
 
 def reading(command: F) -> F:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mmconvert.cli import console
-from mmconvert.cli.options import given, reading
+from mmconvert.cli.options import given, only_examples, reading
 from mmconvert.errors import UsageError
 
 STEPS = 2
@@ -32,6 +32,7 @@ STEPS = 2
     "--seed", type=click.IntRange(0), help="Run on seeded inputs that fit the model, without --input."
 )
 @reading
+@only_examples
 @console.json_option
 def run(
     model: str,

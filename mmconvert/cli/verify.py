@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mmconvert.cli import console
-from mmconvert.cli.options import given, reading
+from mmconvert.cli.options import examples, given, reading
 from mmconvert.errors import MissingDependencyError, NotEquivalentError
 
 STEPS = 9
@@ -23,6 +23,7 @@ STEPS = 9
 )
 @click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
 @reading
+@examples
 @console.json_option
 def verify(
     source: str,

@@ -1,4 +1,4 @@
-"""PyTorch: `.pt2` archives read without torch, and modules in memory exported by torch."""
+"""PyTorch: `.pt2` archives read without torch, weights with the code of their module, scripts, modules."""
 
 from __future__ import annotations
 
@@ -6,35 +6,75 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmconvert.errors import InvalidModelError
+from mmconvert.errors import InvalidModelError, UsageError
 from mmconvert.ir.model import Module
+from mmconvert.registry import read_head
 
 R = TypeVar("R", bound=Callable[..., Any])
 
-_ZIP = b"PK\x03\x04"
-
 
 def sniff(path: Path, head: bytes) -> bool:
-    """True when ``path``, which begins with ``head``, is an archive with an exported program."""
-    if not head.startswith(_ZIP):
-        return False
-    from mmconvert.parsers.pytorch.archive import is_archive
+    """True when ``path``, which begins with ``head``, is a file of PyTorch: program, script or weights."""
+    from mmconvert.parsers.pytorch.weights import kind_of
 
-    return is_archive(path)
+    return kind_of(path, head) != ""
 
 
-def load(path: Path, *, model: str | None = None) -> Module:
-    """Reads an exported program; its weights stay in the file until they are asked for.
+def load(
+    path: Path,
+    *,
+    model: str | None = None,
+    module: Any = None,
+    examples: Any = None,
+    dynamic_shapes: Any = None,
+    state_key: str | None = None,
+    trust_pickle: bool = False,
+) -> Module:
+    """Reads an exported program, a TorchScript archive, or weights with the code that builds their module.
+
+    Weights stay in the file until they are asked for. An exported program is read without torch.
 
     Args:
-        path: a `.pt2` archive.
+        path: a `.pt2`, `.pt`, `.pth`, `.jit` or `.safetensors` file.
         model: which program, of an archive with several.
+        module: of weights, the user's own code: ``"package.module:factory"``, or something to call.
+        examples: of weights and scripts, what they take: tensors as for ``load_object``, or words such as
+            ``"image=batch,3,224,224"`` (see `examples.py`), in which extents with names are open.
+        dynamic_shapes: which extents are open, where ``examples`` are tensors.
+        state_key: which state dict of a checkpoint; by default the one that fits the module best.
+        trust_pickle: unpickle the file, whatever code that runs.
 
     Raises:
-        UsageError: the file cannot be read, or there is no such program.
+        UsageError: the file cannot be read, there is no such program, or weights and module do not fit.
         UnsupportedError: with everything in the program that cannot be represented.
-        InvalidModelError: the file is damaged, or the program is not valid.
+        InvalidModelError: the file is damaged or hostile, or the program is not valid.
+        MissingDependencyError: torch is needed, and not installed.
     """
+    from mmconvert.parsers.pytorch.weights import kind_of
+
+    kind = kind_of(path, read_head(path))
+    if kind == "program":
+        given = {"module": module, "examples": examples, "state_key": state_key}
+        if named := [name for name, value in given.items() if value is not None]:
+            raise UsageError(f"an exported program has its own code and inputs: without {', '.join(named)}")
+        return _read_program(path, model)
+    if kind == "script":
+        from mmconvert.parsers.pytorch.script import read_script
+
+        if module is not None:
+            raise UsageError("a TorchScript archive has its own code, without module", where=str(path))
+        return read_script(path, examples, dynamic_shapes)
+    if trust_pickle and kind == "pickle":
+        from mmconvert.parsers.pytorch.trusted import read_trusted
+
+        return read_trusted(path, module, examples, dynamic_shapes, state_key)
+    from mmconvert.parsers.pytorch.build import read_built
+    from mmconvert.parsers.pytorch.weights import read_weights
+
+    return read_built(path, read_weights(path, kind), module, examples, dynamic_shapes, state_key)
+
+
+def _read_program(path: Path, model: str | None) -> Module:
     from mmconvert.parsers.pytorch.archive import read_archive
     from mmconvert.parsers.pytorch.convert import Converter
 

@@ -10,10 +10,10 @@ import numpy as np
 from mmconvert.dtypes import BY_NAME
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UnsupportedError, UsageError
 from mmconvert.ir.model import Module
-from mmconvert.parsers.pytorch.archive import strided
 from mmconvert.parsers.pytorch.convert import Converter
-from mmconvert.parsers.pytorch.program import read_program
+from mmconvert.parsers.pytorch.program import Names, read_program
 from mmconvert.parsers.pytorch.records import ELEMENTS, Program
+from mmconvert.parsers.pytorch.storage import strided
 from mmconvert.parsers.pytorch.table import rules
 from mmconvert.parsers.pytorch.views import functional, writes
 from mmconvert.tensors import Tensor
@@ -34,9 +34,9 @@ ROUNDS = 3
 """How often what decompositions are made of is decomposed again."""
 
 
-def load_object(source: Any, inputs: Any, dynamic_shapes: Any) -> Module:
-    """See ``mmconvert.parsers.pytorch.load_object``."""
-    torch = _torch()
+def load_object(source: Any, inputs: Any, dynamic_shapes: Any, names: Names | None = None) -> Module:
+    """See ``mmconvert.parsers.pytorch.load_object``; ``names`` are those of open extents."""
+    torch = require_torch()
     warnings: list[str] = []
     if isinstance(source, torch.nn.Module):
         program = _export(torch, source, inputs, dynamic_shapes, warnings)
@@ -47,15 +47,22 @@ def load_object(source: Any, inputs: Any, dynamic_shapes: Any) -> Module:
     else:
         kind = type(source).__name__
         raise UsageError(f"a {kind} cannot be read", hint="give a torch.nn.Module or an ExportedProgram")
-    record = _record(torch, _decomposed(torch, program), warnings)
+    record = _record(torch, _decomposed(torch, program), warnings, names)
     return Converter(record).convert()
 
 
-def _torch() -> Any:
+def require_torch() -> Any:
+    """The package, which is imported only where a file does not say all.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
         return importlib.import_module("torch")
     except ImportError as error:
-        raise MissingDependencyError("torch is not installed", hint="pip install torch") from error
+        raise MissingDependencyError(
+            "torch is not installed", hint="pip install 'mmconvert[torch]'"
+        ) from error
 
 
 def _export(torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings: list[str]) -> Any:
@@ -122,7 +129,7 @@ def _is_composite(torch: Any, op: Any) -> bool:
     return bool(op.has_kernel_for_dispatch_key(key))
 
 
-def _record(torch: Any, program: Any, warnings: list[str]) -> Program:
+def _record(torch: Any, program: Any, warnings: list[str], names: Names | None) -> Program:
     """The records of a program, through the description that torch would write into a file."""
     serde = importlib.import_module("torch._export.serde.serialize")
     try:
@@ -130,20 +137,22 @@ def _record(torch: Any, program: Any, warnings: list[str]) -> Program:
     except serde.SerializeError as error:
         first = str(error).strip().splitlines()[0]
         raise UnsupportedError(f"torch cannot describe the program: {first}") from error
+    ranges = serde.serialize_range_constraints(program.range_constraints)
     about = {
+        "range_constraints": {symbol: serde._dataclass_to_dict(range) for symbol, range in ranges.items()},
         "graph_module": serde._dataclass_to_dict(module),
         "schema_version": {"major": serde.SCHEMA_VERSION[0]},
         "torch_version": str(torch.__version__),
     }
     seen: dict[Any, Tensor] = {}
     state = {**program.state_dict, **program.constants}
-    tensors = {key: _tensor(torch, key, t, seen) for key, t in state.items() if isinstance(t, torch.Tensor)}
-    record = read_program(about, tensors, "the module")
+    tensors = {key: tensor_of(torch, key, t, seen) for key, t in state.items() if isinstance(t, torch.Tensor)}
+    record = read_program(about, tensors, "the module", names)
     record.warnings.extend(warnings)
     return record
 
 
-def _tensor(torch: Any, key: str, tensor: Any, seen: dict[Any, Tensor]) -> Tensor:
+def tensor_of(torch: Any, key: str, tensor: Any, seen: dict[Any, Tensor]) -> Tensor:
     """torch's own memory as a tensor of ours; what is tied is there once."""
     about = tensor.layout, tensor.is_quantized
     if about != (torch.strided, False) or type(tensor) not in (torch.Tensor, torch.nn.Parameter):

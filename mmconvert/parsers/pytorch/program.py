@@ -29,34 +29,44 @@ from mmconvert.tensors import Tensor
 MAJOR = 8
 """The version of the schema that this reads; a change of the major one breaks readers."""
 
+USUAL_LOW, BOUNDLESS = 2, 1 << 62
+"""torch takes an extent for one of at least two, and this is no limit."""
+
 MAX_DEPTH = 64
 """How deep graphs may lie inside graphs."""
 
 Json = dict[str, Any]
 
 
-def read_program(about: Json, tensors: Mapping[str, Tensor], file: str) -> Program:
+Names = Mapping[tuple[int | str, int], str]
+"""What the user calls open extents: by the place or the name of an input, and the axis."""
+
+
+def read_program(
+    about: Json, tensors: Mapping[str, Tensor], file: str, names: Names | None = None
+) -> Program:
     """The program that ``about`` describes.
 
     Args:
         about: the schema's ExportedProgram, as JSON.
         tensors: parameters, buffers and constants by key.
         file: for messages.
+        names: of open extents; by default they are called by their first input and axis.
 
     Raises:
         UnsupportedError: it is of another version, or has arguments or element types that the IR has not.
         InvalidModelError: it is malformed.
     """
     try:
-        return _Reader(about, tensors, file).program()
+        return _Reader(about, tensors, file, names or {}).program()
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         what = f"{type(error).__name__} {error}"
         raise InvalidModelError(f"the description of the program is malformed: {what}", where=file) from error
 
 
 class _Reader:
-    def __init__(self, about: Json, tensors: Mapping[str, Tensor], file: str) -> None:
-        self.about, self.tensors, self.file = about, tensors, file
+    def __init__(self, about: Json, tensors: Mapping[str, Tensor], file: str, names: Names) -> None:
+        self.about, self.tensors, self.file, self.names = about, tensors, file, names
         self.sizes = Sizes()
 
     def program(self) -> Program:
@@ -103,19 +113,40 @@ class _Reader:
                     raise UnsupportedError(f"an output that is a {kind.replace('_', ' ')}", where=self.file)
         version = str(self.about.get("torch_version", ""))
         return Program(
-            self.file, graph, held, taken, tuple(given), buffers, tuple(changed), self.tensors, version
+            self.file,
+            graph,
+            held,
+            taken,
+            tuple(given),
+            buffers,
+            tuple(changed),
+            self.tensors,
+            version,
+            self._ranges(),
         )
+
+    def _ranges(self) -> list[str]:
+        """What torch assumed of open extents while it went through the module."""
+        said = []
+        for symbol, limits in self.about.get("range_constraints", {}).items():
+            low, high = limits.get("min_val"), limits.get("max_val")
+            if symbol in self.sizes.names and ((low or 0) > USUAL_LOW or (high or BOUNDLESS) < BOUNDLESS):
+                most = f" and at most {high}" if (high or BOUNDLESS) < BOUNDLESS else ""
+                said.append(f"the extent {self.sizes.names[symbol]} is at least {low}{most}")
+        return said
 
     def _name_symbols(self, graph: Json, inputs: list[tuple[str, Any]]) -> None:
         """Symbols are called by the first input and axis that they stand for alone."""
         symbols = Symbols()
-        for kind, spec in inputs:
-            name = spec["arg"].get("as_tensor", {}).get("name") if kind == "user_input" else None
+        taken = [spec for kind, spec in inputs if kind == "user_input"]
+        for place, spec in enumerate(taken):
+            name = spec["arg"].get("as_tensor", {}).get("name")
             for axis, size in enumerate(graph["tensor_values"][name]["sizes"] if name else ()):
                 text = size.get("as_expr", {}).get("expr_str", "")
                 symbol = text.removeprefix("Symbol('").partition("'")[0]
                 if text.startswith("Symbol('") and text.count("(") == 1 and symbol not in self.sizes.names:
-                    self.sizes.names[symbol] = str(symbols.fresh(f"{name}_{axis}"))
+                    called = self.names.get((place, axis)) or self.names.get((name, axis))
+                    self.sizes.names[symbol] = str(symbols.fresh(called or f"{name}_{axis}"))
 
     # --- graphs --------------------------------------------------------------------------------------
 

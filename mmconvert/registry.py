@@ -105,6 +105,16 @@ FORMATS = (
         objects="torch",
     ),
     Format(
+        "pytorch-module",
+        "PyTorch module (Python)",
+        (),
+        emitter="mmconvert.emitters.pytorch",
+        runtime="mmconvert.runtimes.pytorch",
+        extra="torch",
+        aliases=("pytorch", "torch"),
+        folder=True,
+    ),
+    Format(
         "ncnn",
         "NCNN",
         (".param",),

@@ -73,14 +73,15 @@ import math
 from pathlib import Path
 
 import torch
-from model import load
 from safetensors.torch import load_file
 from torch import Tensor
 
+from model import load
+
 DATA = load_file(Path(__file__).parent / "{data}")
 INPUTS = {inputs}
-# For each example the errors that each output may have, derived from what rounding does to the source:
-# the largest difference over the largest magnitude, and the norm of the difference over that of the output.
+# For each example the errors that each output may have, from what rounding does to the source:
+# the largest difference over the largest magnitude, and the relative norm of the difference.
 BUDGETS = [
 {budgets}
 ]

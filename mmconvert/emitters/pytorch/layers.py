@@ -11,8 +11,9 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.emitters.pytorch.code import TORCH_TYPES, identifier
 from mmconvert.errors import UnsupportedError
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
+from mmconvert.ir.types import TensorType
 from mmconvert.tensors import Tensor
 
 _ROLES = (
@@ -68,6 +69,8 @@ class Layers:
         """Whether the format names weights and nothing else."""
         self._known: dict[Hashable, str] = {}
         self._paths: set[str] = set()
+        self._shared: set[str] = set()
+        self._same: dict[tuple[str, TensorType], Value] = {}
         self._owners: dict[str, tuple[str, Tensor]] = {}
 
     def layer(
@@ -88,15 +91,40 @@ class Layers:
         Returns:
             The expression for it.
         """
+        weights = [self._first(v) for v in weights]
         key = (constructor, tuple(map(id, weights)), None if weights else node)
         if key in self._known:
             return self._known[key]
-        path = self._take(_layer_path(node, weights))
+        path = self._take(self._path(node, weights))
         self._at(path).constructor = constructor
         for name, tensor in state.items():
             self._store(".".join((*path, name)), tensor, weights)
         self._known[key] = access(path)
         return self._known[key]
+
+    def share(self, graph: Graph) -> None:
+        """Notes which weights several operators use in different ways: each is named after itself."""
+        users: dict[str, set[tuple[str, str]]] = {}
+        for value in graph.constants():
+            if value.name:
+                users.setdefault(value.name, set()).update((n.op.name, n.origin.name) for n in value.users)
+        self._shared = {name for name, kinds in users.items() if len({kind for kind, _ in kinds}) > 1}
+
+    def _first(self, value: Value | None) -> Value | None:
+        """The first value that is the same weight as ``value``."""
+        if value is None or not value.name or value.constant is None:
+            return value
+        found = self._same.setdefault((value.name, value.type), value)
+        assert found.constant is not None
+        alike = found is value or np.array_equal(found.constant.numpy(), value.constant.numpy())
+        return found if alike else value
+
+    def _path(self, node: Node[Op], weights: Sequence[Value | None]) -> tuple[str, ...]:
+        for value in weights:
+            match = _ROLE.search(value.name) if value is not None and value.name not in self._shared else None
+            if value is not None and match is not None:
+                return _segments(value.name[: match.start()])
+        return _segments(node.origin.name or node.name or node.op.name.lower())
 
     def is_module(self, weights: Mapping[str, Value | None]) -> bool:
         """False when the source's names say that the weights are not those of one layer of ``torch.nn``."""
@@ -172,13 +200,6 @@ def _is_trained(tensor: Tensor) -> bool:
     if not dtypes.is_float(tensor.dtype) or not tensor.size:
         return False
     return bool(np.all(np.abs(tensor.numpy().astype(np.float32)) < 1e4))
-
-
-def _layer_path(node: Node[Op], weights: Sequence[Value | None]) -> tuple[str, ...]:
-    for value in weights:
-        if value is not None and (match := _ROLE.search(value.name)) is not None:
-            return _segments(value.name[: match.start()])
-    return _segments(node.origin.name or node.name or node.op.name.lower())
 
 
 def _segments(name: str) -> tuple[str, ...]:

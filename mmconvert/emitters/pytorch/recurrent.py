@@ -10,8 +10,9 @@ from mmconvert import dtypes
 from mmconvert.emitters.pytorch.code import call
 from mmconvert.emitters.pytorch.writer import Writer
 from mmconvert.ir import ops
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Node, Value, is_op
 from mmconvert.ir.op import Op
+from mmconvert.ir.types import Shape
 from mmconvert.rules import Rules
 from mmconvert.tensors import Array, Tensor
 
@@ -25,7 +26,7 @@ _USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh")}
 
 
 @rule(ops.LSTM, ops.GRU, ops.RNN)
-def recurrent(node: Node[Layer], out: Writer) -> tuple[str, ...]:
+def recurrent(node: Node[Layer], out: Writer) -> None:
     op, x = node.op, node.operand(0)
     _require(node, out)
     states = [node.optional(5), node.optional(6)] if isinstance(op, ops.LSTM) else [node.optional(5)]
@@ -36,14 +37,45 @@ def recurrent(node: Node[Layer], out: Writer) -> tuple[str, ...]:
         source += ".flip(0)"
     layer = out.layers.layer(node, _made(node, out), _state(node), [node.optional(i) for i in (1, 2, 3)])
     start = given[0] if len(given) == 1 else f"({', '.join(given)})"
-    text = call(layer, source if op.direction == "reverse" else source, *([start] if given else []))
-    whole = out.let("sequence", text)
-    y, last = f"{whole}[0]", f"{whole}[1]"
-    if op.direction == "bidirectional":
-        y += f".unflatten(2, (2, {op.hidden_size})).transpose(1, 2)"
-    else:
-        y += ".flip(0)" * (op.direction == "reverse") + ".unsqueeze(1)"
-    return (y, f"{last}[0]", f"{last}[1]") if isinstance(op, ops.LSTM) else (y, last)
+    text = call(layer, source, *([start] if given else []))
+    y, *last = node.outputs
+    sequence = _sequence(node, out)
+    states = [out.fresh("state") if v.uses else "_" for v in last]
+    kept = states[0] if len(states) == 1 else f"({', '.join(states)})" if any(v.uses for v in last) else "_"
+    for value, name in zip(last, states, strict=True):
+        if value.uses:
+            out.alias(value, name)
+    name = out.assign(y, text, "sequence", also=kept)
+    if sequence is not None:
+        out.line(f"{name} = {name}{sequence}")
+
+
+def _sequence(node: Node[Layer], out: Writer) -> str | None:
+    """What makes the IR's [time, directions, batch, hidden] of torch's [time, batch, directions * hidden].
+
+    None where what follows makes the latter of the former: then that is left out.
+    """
+    op, y = node.op, node.outputs[0]
+    flip = ".flip(0)" * (op.direction == "reverse")
+    time, _, batch, hidden = y.type.shape
+    users = y.users
+    if op.directions == 1:
+        wanted = (time, batch, hidden)
+        if users and all(_gives(u, wanted) for u in users):
+            out.done.update(users)
+            return flip or None
+        return f"{flip}.unsqueeze(1)"
+    wanted = (time, batch, hidden * 2)
+    turns = [u for u in users if is_op(u, ops.Transpose) and u.op.perm == (0, 2, 1, 3)]
+    behind = [u for t in turns for u in t.output.users]
+    if users and len(turns) == len(users) and behind and all(_gives(u, wanted) for u in behind):
+        out.done.update([*turns, *behind])
+        return None
+    return f".unflatten(2, (2, {op.hidden_size})).transpose(1, 2)"
+
+
+def _gives(node: Node[Op], shape: Shape) -> bool:
+    return is_op(node, ops.Reshape, ops.Squeeze) and node.output.type.shape == shape
 
 
 def _require(node: Node[Layer], out: Writer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmconvert.emitters.pytorch.code import INDENT, Names, identifier, wrap
+from mmconvert.emitters.pytorch.code import INDENT, WIDTH, Names, identifier, wrap
 from mmconvert.emitters.pytorch.helpers import HELPERS
 from mmconvert.emitters.pytorch.layers import Layers, constructions
 from mmconvert.emitters.pytorch.rules import RULES
@@ -49,6 +49,7 @@ def describe(module: Module) -> Source:
     """
     graph = module.graph
     layers = Layers(module.metadata.format)
+    layers.share(graph)
     out = Writer(RULES, layers)
     names = Names(RESERVED)
     inputs = {v.name: names.take(identifier(v.name or "x")) for v in graph.inputs}
@@ -83,7 +84,7 @@ def _text(module: Module, out: Writer, layers: Layers, inputs: list[str], result
     lines = [*_docstring(module), "", *imports, "", ""]
     for helper in sorted(out.helpers):
         lines += [*HELPERS[helper].strip("\n").split("\n"), "", ""]
-    lines += [f"class {name}({base}):", *_described(graph), ""]
+    lines += [f"class {name}({base}):", *_described(graph, inputs), ""]
     lines += [f"{INDENT}def __init__(self) -> None:", f"{INDENT * 2}super().__init__()", *made, ""]
     lines += [*wrap(f"def forward({takes}) -> {gives}:", 1), *body]
     returned = ", ".join(results) if len(results) != 1 else results[0]
@@ -113,10 +114,9 @@ def _clean(text: str) -> str:
     return text.replace("\\", "/").replace('"', "'")
 
 
-def _described(graph: Graph) -> list[str]:
-    ends = [(f"{identifier(v.name)}: {v.type}") for v in graph.inputs]
-    outs = [f"{_clean(n)}: {v.type}" for n, v in zip(graph.output_names, graph.outputs, strict=True)]
-    lines = [f'{INDENT}"""Takes and gives, with extents that are open by name:', ""]
-    lines += [f"{INDENT * 2}{text[:88]}" for text in ends]
-    lines += [f"{INDENT * 2}-> {text[:85]}" for text in outs]
-    return [*lines, f'{INDENT}"""']
+def _described(graph: Graph, inputs: list[str]) -> list[str]:
+    takes = [f"{name}: {v.type}" for name, v in zip(inputs, graph.inputs, strict=True)]
+    gives = [f"{_clean(n)}: {v.type}" for n, v in zip(graph.output_names, graph.outputs, strict=True)]
+    lines = ['"""The model.', "", "Takes:", *(INDENT + t for t in takes or ["nothing"]), "", "Gives:"]
+    lines += [*(INDENT + g for g in gives), '"""']
+    return [(INDENT + line)[:WIDTH].rstrip() for line in lines]

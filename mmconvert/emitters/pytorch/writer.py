@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,7 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
 from mmconvert.emitters.pytorch.code import (
-    INDENT,
     TORCH_TYPES,
-    WIDTH,
     Names,
     bound,
     identifier,
@@ -27,8 +26,9 @@ from mmconvert.emitters.pytorch.extents import Extents
 from mmconvert.emitters.pytorch.helpers import HELPERS
 from mmconvert.emitters.pytorch.layers import Layers
 from mmconvert.errors import InternalError, Problem, UnsupportedError
+from mmconvert.ir import ops
 from mmconvert.ir.dims import Dim, Extent
-from mmconvert.ir.graph import Graph, Node, Value
+from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import TensorType
 from mmconvert.rules import Rules
@@ -39,10 +39,29 @@ has assigned them itself."""
 
 _SMALL = 64
 """Constants of at most this many integers are written into the code."""
-_INLINE = 72
+_INLINE = 78
 """Expressions of at most this length may stand inside of others."""
+_CHAINED = 56
+"""Expressions of at most this length may have something behind them."""
 RESERVED = ("self", "torch", "nn", "F", "Tensor", "max", "float", "zip", "tuple", *HELPERS)
 """Names that mean something in the code."""
+_MOVES = (ops.Pad, ops.Reshape, ops.Transpose, ops.Squeeze, ops.Unsqueeze, ops.Cast, ops.Identity)
+_BEGINNINGS = (
+    ops.Conv,
+    ops.ConvTranspose,
+    ops.GRU,
+    ops.Gemm,
+    ops.LSTM,
+    ops.LayerNorm,
+    ops.MatMul,
+    ops.RNN,
+    ops.ScaledDotProductAttention,
+)
+"""Operators that a new statement begins with: convolution, batch norm and activation make one together."""
+_SHORT = ("x", "y", "z")
+_ROLES = ("query", "key", "value")
+_GROUP = re.compile(r"self((?:[.]\w+?|\[\d+\])*?(?:_\d+|\d+|\[\d+\]))(?=[._\[])")
+"""The part of a layer's name that its block has: up to the first number."""
 
 
 @dataclass(slots=True)
@@ -88,7 +107,7 @@ class Writer:
         self._own: list[set[str]] = [set()]
         self._pending: tuple[Value, str] | None = None
         self._node: Node[Op] | None = None
-        self._device = ""
+        self._device = self._block = ""
         self._turned: dict[Value, Value] = {}
         self.count = 0
         self.done: set[Node[Op]] = set()
@@ -114,6 +133,8 @@ class Writer:
 
     def operand(self, value: Value) -> str:
         """The expression for a value, before a dot or beside an operator; to be used once."""
+        if self._pending is not None and self._pending[0] is value and len(self._pending[1]) > _CHAINED:
+            return self.name(value)
         return bound(self.read(value))
 
     def name(self, value: Value) -> str:
@@ -235,7 +256,7 @@ class Writer:
         for value, name in inputs:
             self._hold(value, name)
             self.names.take(name)
-            if name == "x":
+            if name in _SHORT:
                 self._own[0].add(name)
             if not self._device:
                 self._device = f"{name}.device"
@@ -280,13 +301,22 @@ class Writer:
         if self._pending is not None:
             self._flush()
 
-    def assign(self, value: Value, expression: str, wanted: str = "") -> None:
-        """Assigns an output of the node in hand to a name of its own."""
+    def assign(self, value: Value, expression: str, wanted: str = "", also: str = "") -> str:
+        """Assigns an output of the node in hand to a name, which is returned.
+
+        Args:
+            value: the output.
+            expression: what it is; with ``also``, the first of two.
+            wanted: what to call it.
+            also: what to assign the second of two to.
+        """
         self._count_uses(value)
-        name = self._fresh(wanted or self._wanted(value))
+        name = self._reused(self.node, value) or self._fresh(wanted or self._wanted(value))
         self._hold(value, name)
-        self.line(f"{name} = {expression}")
+        self._begin_block(expression)
+        self.line(f"{name}, {also} = {expression}" if also else f"{name} = {expression}")
         self._learn([value])
+        return name
 
     def alias(self, value: Value, name: str) -> None:
         """Gives a value a name that is there."""
@@ -328,7 +358,7 @@ class Writer:
         for line in self._lines:
             texts = [line.text] if isinstance(line.text, str) else line.text.texts
             for text in texts:
-                found += wrap(text, line.level - level)
+                found += wrap(text, line.level - level) if text else [""]
         return found
 
     # --- inside --------------------------------------------------------------------------------------
@@ -369,6 +399,7 @@ class Writer:
             and following is not self._result(node)
             and self._is_next(value, following)
             and not isinstance(following.op, ControlOp)
+            and (isinstance(node.op, _MOVES) or not isinstance(following.op, _BEGINNINGS))
             and len(text) <= _INLINE
             and not self._makes_symbols(value)
         )
@@ -391,15 +422,27 @@ class Writer:
         self._learn([value])
 
     def _assign(self, node: Node[Op], value: Value, text: str) -> None:
-        name = self._reused(node) or self._fresh(self._wanted(value))
+        name = self._reused(node, value) or self._fresh(self._wanted(value))
         self._hold(value, name)
         if text != name:
+            self._begin_block(text)
             self.line(f"{name} = {text}")
 
-    def _reused(self, node: Node[Op]) -> str:
-        """The name of an operand that nobody needs any more."""
-        if self._is_free("x") and "x" in self._own[-1]:
-            return "x"
+    def _begin_block(self, text: str) -> None:
+        """A line in between where the layers of another block of the source begin."""
+        if len(self._own) == 1 and (match := _GROUP.search(text)) is not None and match[1] != self._block:
+            self._block = match[1]
+            self.line("")
+            self.line(f"# {self._block.lstrip('.').replace('[', '.').replace(']', '')}")
+
+    def _reused(self, node: Node[Op], made: Value) -> str:
+        """A short name, or that of an operand, which nobody needs any more."""
+        role = _role(made)
+        for name in (role,) if role else _SHORT:
+            if len(self._own) == 1 and name not in self.names:
+                return self._fresh(name)
+            if name in self._own[-1] and self._is_free(name):
+                return name
         for value in node.inputs:
             name = self._vars.get(value, "") if value is not None else ""
             if name and name in self._own[-1] and self._is_free(name):
@@ -410,8 +453,6 @@ class Writer:
         return not any(self._left.get(v, 0) > 0 for v in self._holders.get(name, ()))
 
     def _fresh(self, wanted: str) -> str:
-        if len(self._own) == 1 and "x" not in self.names:
-            wanted = "x"
         name = self.names.take(wanted)
         self._own[-1].add(name)
         return name
@@ -453,9 +494,10 @@ class Writer:
         self._lines.append(_Line(place, self._level))
 
 
-def margin(level: int) -> int:
-    """How many columns a statement has."""
-    return WIDTH - len(INDENT) * level
+def _role(value: Value) -> str:
+    """What a value is called by its only user."""
+    ((user, index), *others) = value.uses or [(None, 0)]
+    return _ROLES[index] if not others and is_op(user, ops.ScaledDotProductAttention) and index < 3 else ""
 
 
 def as_array(value: Value) -> Any:

@@ -312,4 +312,4 @@ def _no_suffix(path: Path) -> NoReturn:
 
 
 def _writable() -> str:
-    return ", ".join(f"{f.name} ({f.suffixes[0]})" for f in formats() if f.emitter)
+    return ", ".join(f"{f.name} ({next(iter(f.suffixes), 'a folder')})" for f in formats() if f.emitter)

@@ -63,7 +63,7 @@ def gather(node: Node[ops.Gather], out: Writer) -> str:
 
 def _embedding(node: Node[ops.Gather], out: Writer, x: Value, indices: Value) -> str | None:
     """A table of vectors that the source calls an embedding, whose indices are not negative."""
-    named = "mbed" in node.origin.kind or "mbed" in node.origin.name or "mbed" in x.name
+    named = "mbed" in f"{node.origin.kind} {node.origin.name} {x.name}" or x.name.endswith(".weight")
     table = x.constant
     if not named or table is None or len(table.shape) != 2 or node.op.axis or indices.constant is not None:
         return None

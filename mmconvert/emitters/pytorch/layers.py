@@ -10,6 +10,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.emitters.pytorch.code import TORCH_TYPES, identifier
+from mmconvert.emitters.pytorch.loops import Statement, singular
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import Op
@@ -22,6 +23,8 @@ _ROLES = (
 )
 _ROLE = re.compile(rf"[./](?:{'|'.join(_ROLES.split())}|(?:weight|bias)_[ih]h_l0)(?::0)?$")
 """How the name of a weight ends behind that of its layer."""
+
+_LARGEST_UNIFORM = 1 << 16
 
 _OCCUPIED = frozenset(
     "T apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
@@ -70,6 +73,7 @@ class Layers:
         self._known: dict[Hashable, str] = {}
         self._paths: set[str] = set()
         self._shared: set[str] = set()
+        self._merged: set[str] = set()
         self._same: dict[tuple[str, TensorType], Value] = {}
         self._owners: dict[str, tuple[str, Tensor]] = {}
 
@@ -92,7 +96,9 @@ class Layers:
             The expression for it.
         """
         weights = [self._first(v) for v in weights]
-        key = (constructor, tuple(map(id, weights)), None if weights else node)
+        # Exporters store equal weights once: layers that were not trained yet are not one layer for that.
+        split = any(v is not None and v.name in self._merged for v in weights)
+        key = (constructor, tuple(map(id, weights)), node.origin.name if split or not weights else None)
         if key in self._known:
             return self._known[key]
         path = self._take(self._path(node, weights))
@@ -103,12 +109,15 @@ class Layers:
         return self._known[key]
 
     def share(self, graph: Graph) -> None:
-        """Notes which weights several operators use in different ways: each is named after itself."""
+        """Notes which weights several operators use, so that each is named after itself."""
         users: dict[str, set[tuple[str, str]]] = {}
         for value in graph.constants():
             if value.name:
                 users.setdefault(value.name, set()).update((n.op.name, n.origin.name) for n in value.users)
-        self._shared = {name for name, kinds in users.items() if len({kind for kind, _ in kinds}) > 1}
+                if not self.names_are_weights and len(value.uses) > 1 and _is_uniform(value):
+                    self._merged.add(value.name)
+        mixed = {name for name, kinds in users.items() if len({kind for kind, _ in kinds}) > 1}
+        self._shared = mixed | self._merged
 
     def _first(self, value: Value | None) -> Value | None:
         """The first value that is the same weight as ``value``."""
@@ -165,7 +174,7 @@ class Layers:
     def _store(self, key: str, tensor: Tensor, weights: Sequence[Value | None]) -> None:
         """Puts a tensor into the state dict; one that another layer has under its source's name is tied."""
         self.state[key] = tensor
-        for name in (v.name for v in weights if v is not None and v.name):
+        for name in (v.name for v in weights if v is not None and v.name and v.name not in self._merged):
             first, known = self._owners.setdefault(name, (key, tensor))
             if first == key or known.shape != tensor.shape or known.dtype != tensor.dtype:
                 continue
@@ -202,6 +211,15 @@ def _is_trained(tensor: Tensor) -> bool:
     return bool(np.all(np.abs(tensor.numpy().astype(np.float32)) < 1e4))
 
 
+def _is_uniform(value: Value) -> bool:
+    """Whether all elements are the same number, as those of a layer are that was not trained."""
+    tensor = value.constant
+    if tensor is None or not 1 < tensor.size <= _LARGEST_UNIFORM or not dtypes.is_float(tensor.dtype):
+        return False
+    array = tensor.numpy()
+    return bool(np.all(array == array.reshape(-1)[0]))
+
+
 def _segments(name: str) -> tuple[str, ...]:
     """A source's name as a path: ``/layer1/layer1.0/conv1/Conv`` is ``layer1.0.conv1``."""
     parts = [p for p in name.removesuffix(":0").split("/") if p]
@@ -220,25 +238,57 @@ def _attribute(name: str) -> str:
     return f"{made}_" if made in _OCCUPIED else made
 
 
-def constructions(item: Item, prefix: str = "self") -> list[str]:
+def constructions(item: Item, prefix: str = "self", level: int = 2) -> list[Statement]:
     """The statements that make what is in ``item``."""
     lines = []
     for name, expression in item.parameters.items():
         if expression.startswith("nn.Parameter"):
-            lines.append(f"{prefix}.{name} = {expression}")
+            lines.append((level, f"{prefix}.{name} = {expression}"))
         elif expression.endswith("#"):
-            lines.append(f'{prefix}.register_buffer("{name}", {expression[:-1]}, persistent=False)')
+            lines.append((level, f'{prefix}.register_buffer("{name}", {expression[:-1]}, persistent=False)'))
         else:
-            lines.append(f'{prefix}.register_buffer("{name}", {expression})')
+            lines.append((level, f'{prefix}.register_buffer("{name}", {expression})'))
     listed = {int(name): child for name, child in item.children.items() if name.isdigit()}
     if listed and prefix == "self":
-        lines += [f"self.append({_made(listed.get(i))})" for i in range(max(listed) + 1)]
+        lines += [(level, f"self.append({_made(listed.get(i))})") for i in range(max(listed) + 1)]
     for name, child in item.children.items():
-        place = f"{prefix}[{name}]" if name.isdigit() else f"{prefix}.{name}"
         if not name.isdigit():
-            lines.append(f"{place} = {_made(child)}")
-        lines += constructions(child, place)
+            lines.append((level, f"{prefix}.{name} = {_made(child)}"))
+            lines += constructions(child, f"{prefix}.{name}", level)
+    return [*lines, *_listed(listed, prefix, level)]
+
+
+def _listed(items: Mapping[int, Item], prefix: str, level: int) -> list[Statement]:
+    """The statements that make what is in the members of a list; of members that are alike, in a loop."""
+    lines: list[Statement] = []
+    numbers = sorted(items)
+    while numbers:
+        first, *rest = numbers
+        variable = singular(prefix)
+        depth = level + 1 if f"{variable} " not in f"{prefix} " else level
+        body = constructions(items[first], variable, depth)
+        run = [first]
+        for number in rest:
+            if number != run[-1] + 1 or constructions(items[number], variable, depth) != body:
+                break
+            run.append(number)
+        numbers = numbers[len(run) :]
+        if len(run) > 1 and body and depth > level:
+            part = "" if len(run) == max(items) + 1 else f"[{run[0] or ''}:{run[-1] + 1}]"
+            lines += [(level, f"for {variable} in {prefix}{part}:"), *body]
+        else:
+            for number in run:
+                lines += constructions(items[number], f"{prefix}[{number}]", level)
     return lines
+
+
+def lengths(item: Item, prefix: str = "") -> dict[str, int]:
+    """How many members each list has, by its path."""
+    numbers = [int(name) for name in item.children if name.isdigit()]
+    found = {prefix: max(numbers) + 1} if numbers and prefix else {}
+    for name, child in item.children.items():
+        found |= lengths(child, f"{prefix}[{name}]" if name.isdigit() else f"{prefix}.{name}".lstrip("."))
+    return found
 
 
 def _made(item: Item | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmconvert.emitters.pytorch.code import INDENT, WIDTH, Names, identifier, wrap
 from mmconvert.emitters.pytorch.helpers import HELPERS
-from mmconvert.emitters.pytorch.layers import Layers, constructions
+from mmconvert.emitters.pytorch.layers import Layers, constructions, lengths
+from mmconvert.emitters.pytorch.loops import Statement, roll
 from mmconvert.emitters.pytorch.rules import RULES
 from mmconvert.emitters.pytorch.writer import RESERVED, Writer
 from mmconvert.errors import UnsupportedError, merge_problems
@@ -66,9 +68,8 @@ def describe(module: Module) -> Source:
 def _text(module: Module, out: Writer, layers: Layers, inputs: list[str], results: list[str]) -> str:
     graph = module.graph
     name = class_name(graph)
-    made = [line for text in constructions(layers.root) for line in wrap(text, 2)]
-    made += [line for text in layers.ties for line in wrap(text, 2)]
-    body = out.lines(0)
+    made = _wrapped([*constructions(layers.root), *((2, text) for text in layers.ties)])
+    body = _wrapped(roll(out.statements(), lengths(layers.root), out.names))
     gives = f"tuple[{', '.join(['Tensor'] * len(results))}]" if len(results) != 1 else "Tensor"
     takes = ", ".join(["self", *(f"{i}: Tensor" for i in inputs)])
     code = "\n".join([*made, *body])
@@ -87,19 +88,27 @@ def _text(module: Module, out: Writer, layers: Layers, inputs: list[str], result
     lines += [f"class {name}({base}):", *_described(graph, inputs), ""]
     lines += [f"{INDENT}def __init__(self) -> None:", f"{INDENT * 2}super().__init__()", *made, ""]
     lines += [*wrap(f"def forward({takes}) -> {gives}:", 1), *body]
-    returned = ", ".join(results) if len(results) != 1 else results[0]
-    lines += wrap(f"return {returned}" if len(results) < 2 else f"return ({returned})", 2)[:]
-    if len(results) > 1 and lines[-1].endswith(")") and "\n" not in lines[-1] and lines[-1].lstrip().startswith("return ("):
-        lines[-1] = f"{INDENT * 2}return {returned}"
+    lines += _return(results)
     lines += ["", *_LOAD.format(name=name).rstrip("\n").split("\n"), ""]
     return "\n".join(lines)
+
+
+def _return(results: list[str]) -> list[str]:
+    if len(results) == 1:
+        return [f"{INDENT * 2}return {results[0]}"]
+    short = f"{INDENT * 2}return {', '.join(results) or '()'}"
+    return [short] if len(short) <= WIDTH else wrap(f"return ({', '.join(results)})", 2)
+
+
+def _wrapped(statements: Sequence[Statement]) -> list[str]:
+    return [line for level, text in statements for line in (wrap(text, level) if text else [""])]
 
 
 def class_name(graph: Graph) -> str:
     """The name of the class: that of the graph, in the spelling of classes."""
     parts = [p for p in identifier(graph.name).split("_") if p]
     name = "".join(p[0].upper() + p[1:] for p in parts)
-    taken = not name or name in ("Tensor", "Path", "Main", "Graph", "Torch") or name[0].isdigit()
+    taken = not name or name in ("Tensor", "Path", "Main", "MainGraph", "Graph", "TorchJit")
     return "Model" if taken else name
 
 

@@ -20,11 +20,11 @@ from mmconvert.emitters.pytorch.code import (
     nested,
     number,
     sequence,
-    wrap,
 )
 from mmconvert.emitters.pytorch.extents import Extents
 from mmconvert.emitters.pytorch.helpers import HELPERS
 from mmconvert.emitters.pytorch.layers import Layers
+from mmconvert.emitters.pytorch.loops import Statement, mark
 from mmconvert.errors import InternalError, Problem, UnsupportedError
 from mmconvert.ir import ops
 from mmconvert.ir.dims import Dim, Extent
@@ -58,10 +58,24 @@ _BEGINNINGS = (
     ops.ScaledDotProductAttention,
 )
 """Operators that a new statement begins with: convolution, batch norm and activation make one together."""
-_SHORT = ("x", "y", "z")
+_SHORT = ("x", "y", "z", "u", "v")
 _ROLES = ("query", "key", "value")
-_GROUP = re.compile(r"self((?:[.]\w+?|\[\d+\])*?(?:_\d+|\d+|\[\d+\]))(?=[._\[])")
-"""The part of a layer's name that its block has: up to the first number."""
+_GROUPS = (re.compile(r"self((?:[.]\w+)+\[\d+\])[.]"), re.compile(r"self([.]\w*?_?\d+)[._]"))
+"""The part of a layer's name that its block has: up to the first place in a list, or the first number."""
+_ARITHMETIC = (
+    ops.Add,
+    ops.Cast,
+    ops.Concat,
+    ops.Gather,
+    ops.Mul,
+    ops.Reshape,
+    ops.Shape,
+    ops.Slice,
+    ops.Squeeze,
+    ops.Sub,
+    ops.Unsqueeze,
+)
+"""What the limit of a Range is made of."""
 
 
 @dataclass(slots=True)
@@ -108,6 +122,7 @@ class Writer:
         self._pending: tuple[Value, str] | None = None
         self._node: Node[Op] | None = None
         self._device = self._block = ""
+        self._seen: dict[Value, set[str]] = {}
         self._turned: dict[Value, Value] = {}
         self.count = 0
         self.done: set[Node[Op]] = set()
@@ -145,6 +160,7 @@ class Writer:
             return "x"
         if self._pending is not None and self._pending[0] is value:
             self._flush()
+        self._seen.setdefault(value, set()).add(self._block)
         if not (name := self._vars.get(value, "")):
             raise InternalError(f"{value!r} is read before it is written, or twice")
         return name
@@ -265,7 +281,13 @@ class Writer:
 
     def write(self, graph: Graph) -> None:
         """Writes the nodes of a graph."""
+        needless = _needless(graph)
         for node in graph:
+            if node in needless:
+                for operand in node.inputs:
+                    if operand is not None and operand in self._left:
+                        self._left[operand] -= 1
+                continue
             if not self.write_node(node):
                 self._pending = None
                 for value in node.outputs:
@@ -352,13 +374,12 @@ class Writer:
         self.end()
         return [self.tensor(v) if v.constant is not None else self.name(v) for v in graph.outputs]
 
-    def lines(self, level: int) -> list[str]:
-        """The statements as lines, one ``level`` further to the left than they were written."""
-        found: list[str] = []
+    def statements(self) -> list[Statement]:
+        """What was written, each statement with its level."""
+        found: list[Statement] = []
         for line in self._lines:
             texts = [line.text] if isinstance(line.text, str) else line.text.texts
-            for text in texts:
-                found += wrap(text, line.level - level) if text else [""]
+            found += [(line.level, text) for text in texts]
         return found
 
     # --- inside --------------------------------------------------------------------------------------
@@ -430,10 +451,10 @@ class Writer:
 
     def _begin_block(self, text: str) -> None:
         """A line in between where the layers of another block of the source begin."""
-        if len(self._own) == 1 and (match := _GROUP.search(text)) is not None and match[1] != self._block:
+        match = next(filter(None, (group.search(text) for group in _GROUPS)), None)
+        if len(self._own) == 1 and match is not None and match[1] != self._block:
             self._block = match[1]
-            self.line("")
-            self.line(f"# {self._block.lstrip('.').replace('[', '.').replace(']', '')}")
+            self.line(mark(self._block.lstrip(".")))
 
     def _reused(self, node: Node[Op], made: Value) -> str:
         """A short name, or that of an operand, which nobody needs any more."""
@@ -450,7 +471,10 @@ class Writer:
         return ""
 
     def _is_free(self, name: str) -> bool:
-        return not any(self._left.get(v, 0) > 0 for v in self._holders.get(name, ()))
+        # What many blocks read keeps its name, so that the last of them reads like the others.
+        return not any(
+            self._left.get(v, 0) > 0 or len(self._seen.get(v, ())) > 2 for v in self._holders.get(name, ())
+        )
 
     def _fresh(self, wanted: str) -> str:
         name = self.names.take(wanted)
@@ -492,6 +516,17 @@ class Writer:
             source = text if len(names) == 1 and not text.endswith("]") else f"{text}[{index}]"
             self.extents.learn_extent(extent, source, place.texts)
         self._lines.append(_Line(place, self._level))
+
+
+def _needless(graph: Graph) -> set[Node[Op]]:
+    """Nodes that only compute how far a Range goes, which its number of elements says as well."""
+    found: set[Node[Op]] = set()
+    for node in reversed(graph):
+        uses = [use for value in node.outputs for use in value.uses]
+        if uses and isinstance(node.op, _ARITHMETIC) and dtypes.is_integer(node.outputs[0].type.dtype):
+            if all(user in found or (is_op(user, ops.Range) and index == 1) for user, index in uses):
+                found.add(node)
+    return found
 
 
 def _role(value: Value) -> str:

@@ -26,8 +26,8 @@ from mmconvert.passes.layout.assign import IoLayout
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.store_weights_as_float16 import store_weights_as_float16
 from mmconvert.registry import Format
-from mmconvert.verification import inputs as feeds
 from mmconvert.verification import compare, sides
+from mmconvert.verification import inputs as feeds
 from mmconvert.verification.compare import K
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe

@@ -100,7 +100,8 @@ def test_sources(samples: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("plugins")
 def test_entry_points_add_formats() -> None:
-    names = ["keras", "onnx", "ort", "tflite", "pytorch", "ncnn", "mnn", "mmir", "npu"]
+    names = ["keras", "onnx", "ort", "tflite", "pytorch", "pytorch-module", "ncnn", "mnn", "mmir"]
+    names.append("npu")
     assert [f.name for f in formats()] == names
     assert find("npu").parser == "vendor.npu.parser"
     assert of_target(Path("m.npu")).emitter == "vendor.npu.emitter"

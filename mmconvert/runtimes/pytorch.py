@@ -67,7 +67,7 @@ class Session:
         module = ModuleType("model")
         module.__file__ = str(folder / "model.py")
         try:
-            exec(compile(written.code, module.__file__, "exec"), module.__dict__)
+            exec(compile(written.code, module.__file__, "exec"), module.__dict__)  # noqa: S102 - our own code
             self._model: Any = module.load(folder)
         except (RuntimeError, TypeError, ValueError, NameError, SyntaxError, AttributeError) as error:
             raise InvalidModelError(f"PyTorch refuses this model: {error}", where=self._place) from error

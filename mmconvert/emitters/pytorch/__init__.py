@@ -1,7 +1,7 @@
 """Writes PyTorch source: a folder with a readable module, its weights, and a test of it.
 
-The graph that is written keeps the source's layers: nothing is folded into weights, and dropout stays, so that
-the model can be trained further.
+The graph that is written keeps the source's layers: nothing is folded into weights, and dropout stays, so
+that the model can be trained further.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def prelu(node: Node[ops.PRelu], out: Writer) -> str:
     lead = (1,) * (x.type.rank - len(shape))
     shape = (*lead, *shape)
     single = all(e == 1 for i, e in enumerate(shape) if i != axis)
-    fits = slope.constant is not None and x.type.rank > 1 and single and shape[axis] in (1, x.type.shape[axis])
+    fits = (
+        slope.constant is not None and x.type.rank > 1 and single and shape[axis] in (1, x.type.shape[axis])
+    )
     if not fits or not out.layers.is_module({"weight": slope}):
         weight = out.operand(slope)
         x_text = out.name(x)
@@ -95,7 +97,9 @@ def gelu(node: Node[ops.Gelu], out: Writer) -> str:
 
 @rule(ops.Elu)
 def elu(node: Node[ops.Elu], out: Writer) -> str:
-    return call("F.elu", out.read(node.operand(0)), alpha=None if node.op.alpha == 1 else number(node.op.alpha))
+    return call(
+        "F.elu", out.read(node.operand(0)), alpha=None if node.op.alpha == 1 else number(node.op.alpha)
+    )
 
 
 @rule(ops.Selu)
@@ -132,5 +136,3 @@ def log_softmax(node: Node[ops.LogSoftmax], out: Writer) -> str:
 def dropout(node: Node[ops.Dropout], out: Writer) -> str:
     layer = out.layers.layer(node, f"nn.Dropout({number(node.op.rate)})", {})
     return f"{layer}({out.read(node.operand(0))})"
-
-

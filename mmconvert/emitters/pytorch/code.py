@@ -31,7 +31,7 @@ TORCH_TYPES: dict[DType, str] = {
     dtypes.U8: "torch.uint8",
     dtypes.BOOL: "torch.bool",
 }
-"""The element types that PyTorch's operators have; its wider unsigned integers can hardly be computed with."""
+"""The element types that PyTorch computes with; of its wider unsigned integers it has little."""
 
 
 def identifier(text: str) -> str:
@@ -104,7 +104,7 @@ def wrap(text: str, level: int) -> list[str]:
         return [margin + head, inner + body, margin + tail]
     lines = [margin + head]
     parts = split(body)
-    comma = "," if len(parts) > 1 or text[start] != "[" else ""
+    comma = "," if len(parts) > 1 else ""
     for part in parts:
         lines += wrap(part + comma, level + 1)
     return [*lines, margin + tail]

@@ -18,7 +18,7 @@ rule: Rules[type[Op]] = Rules("PyTorch")
 
 @rule(ops.Conv)
 def conv(node: Node[ops.Conv], out: Writer) -> str:
-    op, (x, weight, bias) = node.op, _operands(node)
+    op, (_, weight, bias) = node.op, _operands(node)
     rank = len(op.strides)
     require_nchw(out, op.layout, rank)
     kernel = weight.type.static_shape[2:]
@@ -59,8 +59,8 @@ def conv_transpose(node: Node[ops.ConvTranspose], out: Writer) -> str:
     more = [e + b - a for e, (_, a), b in zip(op.output_padding, pads, before, strict=True)]
     extra, cut = [max(m, 0) for m in more], [min(m, 0) for m in more]
     front = [b - kept for (b, _), kept in zip(pads, before, strict=True)]
-    for e, stride, dilation in zip(extra, op.strides, op.dilations, strict=True):
-        out.require(e < max(stride, dilation), f"an output padding of {e} is too large for torch")
+    for e, stride, step in zip(extra, op.strides, op.dilations, strict=True):
+        out.require(e < max(stride, step), f"an output padding of {e} is too large for torch")
     out.require(min(before) >= 0, "torch does not crop less than nothing")
     options = {
         "stride": _unless(op.strides, 1),

@@ -42,7 +42,11 @@ class Extents:
         if len(open_names) == 1 and len(extent.terms) <= 2:
             (name,) = open_names
             (monomial, factor), *rest = sorted(extent.terms, key=lambda t: name not in t[0])
-            if monomial == (name,) and factor > 0 and all(dims.symbols(_dim(t)) <= bindings.keys() for t in rest):
+            if (
+                monomial == (name,)
+                and factor > 0
+                and all(dims.symbols(_dim(t)) <= bindings.keys() for t in rest)
+            ):
                 left = source
                 for term in rest:
                     left = f"({left} - ({_Spelling(self.text_of).extent(_dim(term))}))"

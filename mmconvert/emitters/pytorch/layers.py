@@ -27,9 +27,9 @@ _ROLE = re.compile(rf"[./](?:{'|'.join(_ROLES.split())}|(?:weight|bias)_[ih]h_l0
 _LARGEST_UNIFORM = 1 << 16
 
 _OCCUPIED = frozenset(
-    "T apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
-    "extra_repr float forward half ipu load_state_dict modules mtia parameters share_memory "
-    "state_dict to to_empty train training type xpu zero_grad append extend insert pop".split()
+    """T append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval extend
+    extra_repr float forward half insert ipu load_state_dict modules mtia parameters pop share_memory state_dict
+    to to_empty train training type xpu zero_grad""".split()  # noqa: SIM905
 )
 """What a module has attributes for already."""
 
@@ -178,10 +178,10 @@ class Layers:
             first, known = self._owners.setdefault(name, (key, tensor))
             if first == key or known.shape != tensor.shape or known.dtype != tensor.dtype:
                 continue
-            if first.rpartition(".")[2] == key.rpartition(".")[2] and _is_trained(tensor):
-                if np.array_equal(known.numpy(), tensor.numpy()):
-                    self.ties.append(f"{access(key.split('.'))} = {access(first.split('.'))}")
-                    break
+            alike = first.rpartition(".")[2] == key.rpartition(".")[2] and _is_trained(tensor)
+            if alike and np.array_equal(known.numpy(), tensor.numpy()):
+                self.ties.append(f"{access(key.split('.'))} = {access(first.split('.'))}")
+                break
 
     def _take(self, path: tuple[str, ...]) -> tuple[str, ...]:
         """``path``, or with a number behind it where something else is there."""
@@ -291,6 +291,15 @@ def lengths(item: Item, prefix: str = "") -> dict[str, int]:
     return found
 
 
+def leaves(item: Item, prefix: str = "") -> set[str]:
+    """The paths of the lists whose members are layers of ``torch.nn``."""
+    listed = [child for name, child in item.children.items() if name.isdigit()]
+    found = {prefix} if listed and all(child.constructor for child in listed) else set()
+    for name, child in item.children.items():
+        found |= leaves(child, f"{prefix}[{name}]" if name.isdigit() else f"{prefix}.{name}".lstrip("."))
+    return found
+
+
 def _made(item: Item | None) -> str:
     """The expression that makes a module, with what is listed in it."""
     if item is None:
@@ -299,6 +308,6 @@ def _made(item: Item | None) -> str:
     if item.constructor or not listed:
         return item.constructor or "nn.Module()"
     parts = [_made(listed.get(i)) for i in range(max(listed) + 1)]
-    if len(parts) > 2 and set(parts) == {"nn.Module()"}:
-        return f"nn.ModuleList(nn.Module() for _ in range({len(parts)}))"
+    if len(parts) > 2 and len(set(parts)) == 1:
+        return f"nn.ModuleList({parts[0]} for _ in range({len(parts)}))"
     return f"nn.ModuleList([{', '.join(parts)}])"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,27 +33,35 @@ def mark(name: str) -> str:
     return f"# {name}"
 
 
-def roll(statements: Sequence[Statement], lengths: Mapping[str, int], names: Names) -> list[Statement]:
+def roll(
+    statements: Sequence[Statement], lengths: Mapping[str, int], leaves: Container[str], names: Names
+) -> list[Statement]:
     """Statements with loops in place of what is repeated, and an empty line ahead of each block.
 
     Args:
         statements: those of a function, with ``mark`` ahead of those of each block.
         lengths: how many modules each list has, by its path.
+        leaves: the paths of lists of single layers, which have no line of their own.
         names: the names that are taken.
     """
     found: list[Statement] = []
+    variables: dict[str, str] = {}
     at = 0
     while at < len(statements):
         level, text = statements[at]
         block = _block(text)
         count, body = _repeats(statements, at, block) if block is not None else (1, [])
         if block is not None and count > 1 and block.path in lengths:
-            variable = names.take(singular(block.path))
+            wanted = singular(block.path)
+            variable = variables[wanted] = variables.get(wanted) or names.take(wanted)
             found += [(level, ""), (level, f"for {variable} in {_part(block, count, lengths[block.path])}:")]
             found += [(depth + 1, text) for depth, text in block.generic(body, variable)]
             at += count * (len(body) + 1)
             if at < len(statements) and not statements[at][1].startswith("#"):
                 found.append((level, ""))
+            continue
+        if block is not None and block.path in leaves:
+            at += 1
             continue
         found += [(level, "")] * text.startswith("#")
         found.append((level, text.replace("[", ".").replace("]", "") if text.startswith("#") else text))

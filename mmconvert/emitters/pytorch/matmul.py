@@ -97,5 +97,3 @@ def _functional(node: Node[Op], out: Writer, weight: Value, bias: Value | None) 
     x = out.read(node.operand(0))
     stored = out.turned(weight)
     return call("F.linear", x, stored, *([out.read(bias)] if bias is not None else []))
-
-

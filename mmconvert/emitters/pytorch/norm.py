@@ -153,5 +153,3 @@ def _epsilon(epsilon: float) -> str | None:
 
 def _dtype(out: Writer, x: Value) -> str | None:
     return None if x.type.dtype == dtypes.F32 else out.dtype(x.type.dtype)
-
-

@@ -51,7 +51,9 @@ def _max(node: Node[Any], out: Writer) -> tuple[str, dict[str, str | None]]:
     halves = [k // 2 for k in op.kernel]
     source, pads = padded(node, out, covered, op.strides, op.padding, value=-math.inf, limit=halves)
     known = known_pads(node, covered, op.strides, op.padding)
-    out.require(not op.ceil or (known is not None and pads == [b for b, _ in known]), "ceil with uneven padding")
+    out.require(
+        not op.ceil or (known is not None and pads == [b for b, _ in known]), "ceil with uneven padding"
+    )
     return source, {
         "stride": None if op.strides == op.kernel else same(op.strides),
         "padding": None if not any(pads) else same(pads),

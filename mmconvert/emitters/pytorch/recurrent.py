@@ -40,11 +40,11 @@ def recurrent(node: Node[Layer], out: Writer) -> None:
     text = call(layer, source, *([start] if given else []))
     y, *last = node.outputs
     sequence = _sequence(node, out)
-    states = [out.fresh("state") if v.uses else "_" for v in last]
-    kept = states[0] if len(states) == 1 else f"({', '.join(states)})" if any(v.uses for v in last) else "_"
-    for value, name in zip(last, states, strict=True):
+    names = [out.fresh("state") if v.uses else "_" for v in last]
+    kept = names[0] if len(names) == 1 else f"({', '.join(names)})" if any(v.uses for v in last) else "_"
+    for value, called in zip(last, names, strict=True):
         if value.uses:
-            out.alias(value, name)
+            out.alias(value, called)
     name = out.assign(y, text, "sequence", also=kept)
     if sequence is not None:
         out.line(f"{name} = {name}{sequence}")

@@ -92,5 +92,3 @@ def _dims(axes: tuple[int, ...]) -> str:
 
 def _keeps(op: Reduce | ArgExtremum) -> str | None:
     return "True" if op.keepdims else None
-
-

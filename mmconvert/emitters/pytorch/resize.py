@@ -55,9 +55,13 @@ def _mode(node: Node[ops.Resize], out: Writer) -> tuple[str, str | None]:
             op.nearest == "round_prefer_ceil"
             or (op.nearest == "round_prefer_floor" and all(_is_multiple(e, s) for e, s in pairs))
         )
-        out.require(by_corner or centred, f"torch has no nearest neighbours by {op.coordinates} and {op.nearest}")
+        out.require(
+            by_corner or centred, f"torch has no nearest neighbours by {op.coordinates} and {op.nearest}"
+        )
         return "nearest-exact", None
-    out.require(op.mode == "linear" or (rank == 4 and op.cubic_coeff == -0.75), "torch's cubic is another one")
+    out.require(
+        op.mode == "linear" or (rank == 4 and op.cubic_coeff == -0.75), "torch's cubic is another one"
+    )
     mode = _LINEAR[rank] if op.mode == "linear" else "bicubic"
     if op.coordinates == "align_corners":
         return mode, "True"

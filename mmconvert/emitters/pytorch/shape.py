@@ -18,7 +18,9 @@ rule: Rules[type[Op]] = Rules("PyTorch")
 def reshape(node: Node[ops.Reshape], out: Writer) -> str:
     have, want = node.operand(0).type.shape, node.op.shape
     text = out.operand(node.operand(0))
-    lead = next((i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b), min(len(have), len(want)))
+    lead = next(
+        (i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b), min(len(have), len(want))
+    )
     if lead and len(want) == lead + 1 and len(have) > len(want):
         return f"{text}.flatten({lead})"
     return out.view(text, want)
@@ -132,7 +134,9 @@ def pad(node: Node[ops.Pad], out: Writer) -> str:
     op, x = node.op, node.operand(0)
     out.require(op.mode in _MODES, f"torch has no padding by {op.mode}")
     if op.mode != "constant":
-        out.require(x.type.rank in (3, 4, 5) and dtypes.is_float(x.type.dtype), "torch pads pictures of floats")
+        out.require(
+            x.type.rank in (3, 4, 5) and dtypes.is_float(x.type.dtype), "torch pads pictures of floats"
+        )
         out.require(not any(b or a for b, a in op.pads[:2]), "torch pads pictures")
         sides = [e for side in op.pads for e in side]
         out.require(all(isinstance(e, int) and e >= 0 for e in sides), "torch takes nothing away there")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mmconvert.emitters.pytorch.code import INDENT, WIDTH, Names, identifier, wrap
 from mmconvert.emitters.pytorch.helpers import HELPERS
-from mmconvert.emitters.pytorch.layers import Layers, constructions, lengths
+from mmconvert.emitters.pytorch.layers import Layers, constructions, leaves, lengths
 from mmconvert.emitters.pytorch.loops import Statement, roll
 from mmconvert.emitters.pytorch.rules import RULES
 from mmconvert.emitters.pytorch.writer import RESERVED, Writer
@@ -69,12 +69,14 @@ def _text(module: Module, out: Writer, layers: Layers, inputs: list[str], result
     graph = module.graph
     name = class_name(graph)
     made = _wrapped([*constructions(layers.root), *((2, text) for text in layers.ties)])
-    body = _wrapped(roll(out.statements(), lengths(layers.root), out.names))
+    body = _wrapped(roll(out.statements(), lengths(layers.root), leaves(layers.root), out.names))
     gives = f"tuple[{', '.join(['Tensor'] * len(results))}]" if len(results) != 1 else "Tensor"
     takes = ", ".join(["self", *(f"{i}: Tensor" for i in inputs)])
     code = "\n".join([*made, *body])
     imports = ["from pathlib import Path", "", "import torch"]
-    imports += ["import torch.nn.functional as F"] * ("F." in code or any("F." in HELPERS[h] for h in out.helpers))
+    imports += ["import torch.nn.functional as F"] * (
+        "F." in code or any("F." in HELPERS[h] for h in out.helpers)
+    )
     imports += ["from safetensors.torch import load_file", "from torch import Tensor, nn"]
     uses_torch = "torch." in code.replace("safetensors.torch", "") or any(
         "torch." in HELPERS[h] for h in out.helpers

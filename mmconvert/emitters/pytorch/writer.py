@@ -22,6 +22,7 @@ from mmconvert.emitters.pytorch.code import (
     sequence,
 )
 from mmconvert.emitters.pytorch.extents import Extents
+from mmconvert.emitters.pytorch.flow import begins, needless, role
 from mmconvert.emitters.pytorch.helpers import HELPERS
 from mmconvert.emitters.pytorch.layers import Layers
 from mmconvert.emitters.pytorch.loops import Statement, mark
@@ -45,37 +46,9 @@ _CHAINED = 56
 """Expressions of at most this length may have something behind them."""
 RESERVED = ("self", "torch", "nn", "F", "Tensor", "max", "float", "zip", "tuple", *HELPERS)
 """Names that mean something in the code."""
-_MOVES = (ops.Pad, ops.Reshape, ops.Transpose, ops.Squeeze, ops.Unsqueeze, ops.Cast, ops.Identity)
-_BEGINNINGS = (
-    ops.Conv,
-    ops.ConvTranspose,
-    ops.GRU,
-    ops.Gemm,
-    ops.LSTM,
-    ops.LayerNorm,
-    ops.MatMul,
-    ops.RNN,
-    ops.ScaledDotProductAttention,
-)
-"""Operators that a new statement begins with: convolution, batch norm and activation make one together."""
 _SHORT = ("x", "y", "z", "u", "v")
-_ROLES = ("query", "key", "value")
-_GROUPS = (re.compile(r"self((?:[.]\w+)+\[\d+\])[.]"), re.compile(r"self([.]\w*?_?\d+)[._]"))
+_GROUPS = (re.compile(r"self((?:[.]\w+)+\[\d+\])"), re.compile(r"self([.]\w*?_?\d+)[._]"))
 """The part of a layer's name that its block has: up to the first place in a list, or the first number."""
-_ARITHMETIC = (
-    ops.Add,
-    ops.Cast,
-    ops.Concat,
-    ops.Gather,
-    ops.Mul,
-    ops.Reshape,
-    ops.Shape,
-    ops.Slice,
-    ops.Squeeze,
-    ops.Sub,
-    ops.Unsqueeze,
-)
-"""What the limit of a Range is made of."""
 
 
 @dataclass(slots=True)
@@ -177,7 +150,8 @@ class Writer:
             return None
         if beside is not None and (tensor.shape and len(tensor.shape) > beside.rank):
             return None
-        if tensor.dtype not in (*TORCH_TYPES,) or tensor.dtype.itemsize < 4 and dtypes.is_float(tensor.dtype):
+        narrow = dtypes.is_float(tensor.dtype) and tensor.dtype.itemsize < 4
+        if narrow or tensor.dtype not in TORCH_TYPES:
             return None
         return number(tensor.numpy().reshape(-1)[0], tensor.dtype)
 
@@ -192,7 +166,9 @@ class Writer:
             return self.read(value)
         text = f"torch.tensor({nested(tensor.numpy(), tensor.dtype)}, dtype={TORCH_TYPES[tensor.dtype]})"
         if not tensor.size:
-            text = f"torch.empty({sequence([str(e) for e in tensor.shape])}, dtype={self.dtype(tensor.dtype)})"
+            text = (
+                f"torch.empty({sequence([str(e) for e in tensor.shape])}, dtype={self.dtype(tensor.dtype)})"
+            )
         wanted = value.name or f"{self.node.name or self.node.op.name.lower()}.constant"
         return self.layers.buffer(wanted, text)
 
@@ -281,9 +257,9 @@ class Writer:
 
     def write(self, graph: Graph) -> None:
         """Writes the nodes of a graph."""
-        needless = _needless(graph)
+        idle = needless(graph)
         for node in graph:
-            if node in needless:
+            if node in idle:
                 for operand in node.inputs:
                     if operand is not None and operand in self._left:
                         self._left[operand] -= 1
@@ -420,7 +396,7 @@ class Writer:
             and following is not self._result(node)
             and self._is_next(value, following)
             and not isinstance(following.op, ControlOp)
-            and (isinstance(node.op, _MOVES) or not isinstance(following.op, _BEGINNINGS))
+            and not begins(node, following)
             and len(text) <= _INLINE
             and not self._makes_symbols(value)
         )
@@ -458,8 +434,8 @@ class Writer:
 
     def _reused(self, node: Node[Op], made: Value) -> str:
         """A short name, or that of an operand, which nobody needs any more."""
-        role = _role(made)
-        for name in (role,) if role else _SHORT:
+        called = role(made)
+        for name in (called,) if called else _SHORT:
             if len(self._own) == 1 and name not in self.names:
                 return self._fresh(name)
             if name in self._own[-1] and self._is_free(name):
@@ -516,23 +492,6 @@ class Writer:
             source = text if len(names) == 1 and not text.endswith("]") else f"{text}[{index}]"
             self.extents.learn_extent(extent, source, place.texts)
         self._lines.append(_Line(place, self._level))
-
-
-def _needless(graph: Graph) -> set[Node[Op]]:
-    """Nodes that only compute how far a Range goes, which its number of elements says as well."""
-    found: set[Node[Op]] = set()
-    for node in reversed(graph):
-        uses = [use for value in node.outputs for use in value.uses]
-        if uses and isinstance(node.op, _ARITHMETIC) and dtypes.is_integer(node.outputs[0].type.dtype):
-            if all(user in found or (is_op(user, ops.Range) and index == 1) for user, index in uses):
-                found.add(node)
-    return found
-
-
-def _role(value: Value) -> str:
-    """What a value is called by its only user."""
-    ((user, index), *others) = value.uses or [(None, 0)]
-    return _ROLES[index] if not others and is_op(user, ops.ScaledDotProductAttention) and index < 3 else ""
 
 
 def as_array(value: Value) -> Any:

@@ -27,9 +27,8 @@ from mmconvert.emitters.pytorch.helpers import HELPERS
 from mmconvert.emitters.pytorch.layers import Layers
 from mmconvert.emitters.pytorch.loops import Statement, mark
 from mmconvert.errors import InternalError, Problem, UnsupportedError
-from mmconvert.ir import ops
 from mmconvert.ir.dims import Dim, Extent
-from mmconvert.ir.graph import Graph, Node, Value, is_op
+from mmconvert.ir.graph import Graph, Node, Value
 from mmconvert.ir.op import ControlOp, Op
 from mmconvert.ir.types import TensorType
 from mmconvert.rules import Rules

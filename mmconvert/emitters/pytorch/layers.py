@@ -28,8 +28,8 @@ _LARGEST_UNIFORM = 1 << 16
 
 _OCCUPIED = frozenset(
     """T append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
-    extend extra_repr float forward half insert ipu load_state_dict modules mtia parameters pop share_memory
-    state_dict to to_empty train training type xpu zero_grad""".split()  # noqa: SIM905
+    extend extra_repr float forward half insert ipu load_state_dict modules mtia parameters pop
+    share_memory state_dict to to_empty train training type xpu zero_grad""".split()  # noqa: SIM905
 )
 """What a module has attributes for already."""
 

@@ -152,8 +152,8 @@ def non_zero(n: Source, b: Builder) -> Value:
 def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
     """Nothing is dropped outside of training; the mask then keeps everything."""
     x = n.operand(0)
-    n.ignore("ratio", "seed")
     rate = n.real("ratio", 0.5)
+    n.ignore("seed")
     if n.has(1):
         given = n.operand(1)
         rate = float(n.scalar(1, "ratio")) if given.constant is not None else 0.5

@@ -18,7 +18,7 @@ from mmconvert.files import require_writable
 from mmconvert.ir.copy import copy_graph, copy_module
 from mmconvert.ir.ends import fix_dims, rename_ends
 from mmconvert.ir.graph import Graph
-from mmconvert.ir.model import Module
+from mmconvert.ir.model import Example, Module
 from mmconvert.ir.types import Array
 from mmconvert.lowering import lower
 from mmconvert.passes import pipeline
@@ -26,8 +26,8 @@ from mmconvert.passes.layout.assign import IoLayout
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.store_weights_as_float16 import store_weights_as_float16
 from mmconvert.registry import Format
+from mmconvert.verification import compare, sides
 from mmconvert.verification import inputs as feeds
-from mmconvert.verification import sides
 from mmconvert.verification.compare import K
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe
@@ -165,6 +165,8 @@ class Plan:
                 part.exact = copy_graph(part.lowered)
             if self._precision == "fp16":
                 self._narrow([part.lowered for part in parts], report)
+            if getattr(registry.load_module(self.format.emitter), "WANTS_EXAMPLES", False):
+                lowered.examples = self._examples(parts[0])
             self._write(lowered, report)
         if self.verify:
             with report.timed("verify"):
@@ -231,6 +233,20 @@ class Plan:
         report.warnings += module.warnings[known:]
         new = [part for part, stamp in zip(beside, before, strict=True) if _stamp(part) != stamp]
         report.size = sum(_size(part) for part in (self.path, *new))
+
+    def _examples(self, part: _Part) -> tuple[Example, ...]:
+        """What the source computes, in the target's order of axes, and how far a target may be from that."""
+        reference = part.reference or observe(part.source, self._feeds(part.source))
+        found = []
+        for o in reference.observations:
+            outputs, budgets = {}, {}
+            for name, own in o.own.items():
+                exact = o.truth[name] if o.truth[name].shape == own.shape else own
+                outputs[name] = part.permutations.output(name, exact.astype(own.dtype))
+                allowed = compare.budget(compare.measure(own, exact, own), own.dtype, self.k)
+                budgets[name] = (allowed.maximum, allowed.l2)
+            found.append(Example(part.permutations.feed(o.feed), outputs, budgets))
+        return tuple(found)
 
     def _judge(self, part: _Part, progress: Progress) -> Verdict:
         """The verdict on a graph of the file that was just written.

@@ -56,15 +56,17 @@ def lower(
 
     legal.__name__ = "legalize"  # what reports of passes call it
     target_passes: tuple[Pass, ...] = getattr(emitter, "PASSES", ())
-    pipeline.optimize(graph, watch)
+    # What is to be trained keeps its layers as they are.
+    trainable: bool = getattr(emitter, "TRAINABLE", False)
+    clean = pipeline.CLEAN_LAYERS if trainable else pipeline.CLEAN
+    fuse = pipeline.FUSE_LAYERS if trainable else pipeline.FUSE
+    pipeline.optimize(graph, watch, trainable=trainable)
     pipeline.run(graph, getattr(emitter, "BEFORE_LAYOUT", ()), watch)
     moved = moved_ends(graph, layout) if io_layout == "target" else ({}, {})
-    pipeline.run(
-        graph, (assign_layout(layout, io_layout), *pipeline.CLEAN, *pipeline.FUSE, *target_passes), watch
-    )
+    pipeline.run(graph, (assign_layout(layout, io_layout), *clean, *fuse, *target_passes), watch)
     if settle := getattr(constraints, "settle", None):  # what of the options depends on the graph
         obstacle = functools.partial(obstacle, **settle(graph, **obstacle.keywords))
-    pipeline.run(graph, (legal, *pipeline.CLEAN, *pipeline.FUSE, *pipeline.CLEAN, *target_passes), watch)
+    pipeline.run(graph, (legal, *clean, *fuse, *clean, *target_passes), watch)
     # Cleaning may have made operators that the target lacks out of ones that it has.
-    pipeline.run(graph, (legal, *pipeline.CLEAN, legal, pin_outputs), watch)
+    pipeline.run(graph, (legal, *clean, legal, pin_outputs), watch)
     return moved

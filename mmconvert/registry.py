@@ -105,6 +105,16 @@ FORMATS = (
         objects="torch",
     ),
     Format(
+        "pytorch-module",
+        "PyTorch module (Python)",
+        (),
+        emitter="mmconvert.emitters.pytorch",
+        runtime="mmconvert.runtimes.pytorch",
+        extra="torch",
+        aliases=("pytorch", "torch"),
+        folder=True,
+    ),
+    Format(
         "ncnn",
         "NCNN",
         (".param",),
@@ -302,4 +312,4 @@ def _no_suffix(path: Path) -> NoReturn:
 
 
 def _writable() -> str:
-    return ", ".join(f"{f.name} ({f.suffixes[0]})" for f in formats() if f.emitter)
+    return ", ".join(f"{f.name} ({next(iter(f.suffixes), 'a folder')})" for f in formats() if f.emitter)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mmconvert.ir.graph import Graph
-from mmconvert.tensors import Tensor
+from mmconvert.tensors import Array, Tensor
 
 
 @dataclass(slots=True)
@@ -53,6 +54,22 @@ class State:
     initial: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a model computes from some inputs, for the test of a target that comes with one.
+
+    Attributes:
+        inputs: arrays by name.
+        outputs: the float64 run of the source, in the types of the outputs.
+        budgets: the error that each output may have: the largest difference over the largest magnitude, and
+            the relative L2 norm.
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    budgets: Mapping[str, tuple[float, float]]
+
+
 @dataclass
 class Module:
     """A model.
@@ -64,6 +81,7 @@ class Module:
         states: what it keeps from one run to the next, as inputs and outputs of ``graph``.
         signature: the name under which ``graph`` is called, where its file has one for it.
         signatures: other graphs of the same file, by the names under which they are called.
+        examples: what ``graph`` computes, for a target that wants to know.
     """
 
     graph: Graph
@@ -72,3 +90,4 @@ class Module:
     states: tuple[State, ...] = ()
     signature: str = ""
     signatures: dict[str, Graph] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()

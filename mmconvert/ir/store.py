@@ -11,6 +11,7 @@ import base64
 import json
 import shutil
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def save(module: Module, path: Path) -> None:
         (beside / METADATA).write_text(
             json.dumps(_metadata(module.metadata), indent=1) + "\n", encoding="utf-8"
         )
-        _write_weights(beside / WEIGHTS, printer.weights)
+        write_safetensors(beside / WEIGHTS, printer.weights)
         if path.is_dir() and (path / GRAPH).exists():
             shutil.rmtree(path)
         beside.rename(path)
@@ -90,7 +91,12 @@ def _metadata(metadata: Metadata) -> dict[str, Any]:
     return found | {"files": {name: base64.b64encode(data).decode() for name, data in metadata.files.items()}}
 
 
-def _write_weights(path: Path, weights: dict[str, Tensor]) -> None:
+def write_safetensors(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Writes tensors under their names, one after another.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     header: dict[str, Any] = {}
     end = 0
     for label, tensor in weights.items():

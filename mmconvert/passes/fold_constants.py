@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import ControlOp, Op
-from mmconvert.ir.ops import Cast, Dequantize
+from mmconvert.ir.ops import Cast, Concat, Dequantize, Reshape, Squeeze, Transpose, Unsqueeze
 from mmconvert.ir.types import Array
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.store_weights_as_float16 import SMALLEST
@@ -38,13 +39,36 @@ def fold_constants(graph: Graph) -> Outcome:
     Declines when: an operator has sub-graphs; the result would be much larger than what it is made of; 8-bit
     weights or their biases would not be quantized any more.
     """
+    return _fold_all(graph, lambda node, value: value.name)
+
+
+def fold_named_constants(graph: Graph) -> Outcome:
+    """``fold_constants``, after which a weight that was only moved about has its name still.
+
+    ::
+
+        %1 = Transpose(%w0 "fc.weight") {perm=(1,0)}    →    %2 = MatMul(x, %w1 "fc.weight")
+        %2 = MatMul(x, %1)
+
+    Declines when: ``fold_constants`` does.
+    """
+    return _fold_all(graph, _kept_name)
+
+
+def _kept_name(node: Node[Op], value: Value) -> str:
+    moves = is_op(node, Concat, Reshape, Squeeze, Transpose, Unsqueeze)
+    first = node.operand(0).name if moves else ""
+    return first or value.name
+
+
+def _fold_all(graph: Graph, name: Callable[[Node[Op], Value], str]) -> Outcome:
     outcome = Outcome()
     for node in graph:
         tensors = _fold(node, outcome)
         if tensors is None:
             continue
         for value, tensor in zip(node.outputs, tensors, strict=True):
-            graph.replace_uses(value, graph.constant(tensor, value.name))
+            graph.replace_uses(value, graph.constant(tensor, name(node, value)))
         graph.remove(node)
         outcome.done += 1
     return outcome

@@ -9,12 +9,13 @@ from typing import Any, cast
 from mmconvert.ir.check import check
 from mmconvert.ir.graph import Graph, Node
 from mmconvert.ir.op import ControlOp, Op
+from mmconvert.passes.drop_dropout import drop_dropout
 from mmconvert.passes.drop_zero_states import drop_zero_states
 from mmconvert.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from mmconvert.passes.eliminate_dead_code import eliminate_dead_code
 from mmconvert.passes.fold_affine import fold_affine
 from mmconvert.passes.fold_batch_norm import fold_batch_norm
-from mmconvert.passes.fold_constants import fold_constants
+from mmconvert.passes.fold_constants import fold_constants, fold_named_constants
 from mmconvert.passes.fuse_gelu import fuse_gelu
 from mmconvert.passes.fuse_gemm import fuse_gemm
 from mmconvert.passes.fuse_hard_swish import fuse_hard_swish
@@ -54,6 +55,18 @@ FUSE: tuple[Pass, ...] = (
 )
 """Makes fewer, larger operators that every target has."""
 
+CLEAN_LAYERS: tuple[Pass, ...] = (
+    simplify,
+    fold_named_constants,
+    inline_constant_if,
+    eliminate_common_subexpressions,
+    eliminate_dead_code,
+)
+"""``CLEAN``, with the names of weights kept."""
+
+FUSE_LAYERS: tuple[Pass, ...] = (fuse_pad, merge_slices, merge_concats, drop_zero_states)
+"""What of ``FUSE`` leaves every layer with the weights that it was trained with."""
+
 
 def run(graph: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> None:
     """Applies ``passes`` to a graph and to all its sub-graphs.
@@ -73,9 +86,12 @@ def run(graph: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> Non
             watch(name, graph, outcome)
 
 
-def optimize(graph: Graph, watch: Watch | None = None) -> None:
-    """The target-independent pipeline."""
-    run(graph, (*CLEAN, *RECOGNISE, *FUSE, *CLEAN), watch)
+def optimize(graph: Graph, watch: Watch | None = None, *, trainable: bool = False) -> None:
+    """The target-independent pipeline; of a model to be ``trainable`` it leaves the layers as they are."""
+    if trainable:
+        run(graph, (*CLEAN_LAYERS, *RECOGNISE, *FUSE_LAYERS, *CLEAN_LAYERS), watch)
+    else:
+        run(graph, (drop_dropout, *CLEAN, *RECOGNISE, *FUSE, *CLEAN), watch)
 
 
 def subgraphs(graph: Graph) -> Iterator[Graph]:

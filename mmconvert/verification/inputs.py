@@ -36,6 +36,7 @@ _MOVES = (
     ops.Cast,
     ops.Clip,
     ops.Concat,
+    ops.Dropout,
     ops.Expand,
     ops.Gather,
     ops.Identity,

@@ -19,7 +19,7 @@ from mmconvert.ir.graph import Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, DType
 
-MOVES = (ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
+MOVES = (ops.Dropout, ops.Identity, ops.Reshape, ops.Slice, ops.Squeeze, ops.Transpose, ops.Unsqueeze)
 
 TINY = 1e-30
 """Probabilities below this count as this: runtimes flush to zero somewhere below it."""

@@ -89,6 +89,8 @@ EDGES = [
         }.items()
     ),
     Case("Identity/bool", ops.Identity(), (data("bool[3,4]"),)),
+    Case("Dropout/f32", ops.Dropout(rate=0.25), (data("f32[3,4]"),)),
+    Case("Dropout/f16", ops.Dropout(rate=0.5), (data("f16[2,3,4]"),)),
 ]
 CASTS = [
     numbers("f32_to_i32", ops.Cast(to=dtypes.I32), "f32[6]", [-2.7, -0.5, 0.0, 0.5, 1.5, 2.7]),

@@ -272,7 +272,8 @@ def test_formats(mmconvert: Command) -> None:
     done = mmconvert("formats")
     assert done.code == 0
     lines = {line.split()[0]: line for line in done.out.splitlines()[1:]}
-    assert set(lines) == {"keras", "onnx", "ort", "tflite", "pytorch", "ncnn", "mnn", "mmir"}
+    names = {"keras", "onnx", "ort", "tflite", "pytorch", "pytorch-module", "ncnn", "mnn", "mmir"}
+    assert set(lines) == names
     assert "LiteRT" in lines["tflite"]
 
 

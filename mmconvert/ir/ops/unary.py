@@ -60,6 +60,26 @@ class Identity(Elementwise):
 
 
 @operator
+class Dropout(Elementwise):
+    """``x`` itself; where a model is trained, elements become 0 with the probability ``rate``.
+
+    The others are then divided by ``1 - rate``. Srivastava et al., "Dropout: a simple way to prevent neural
+    networks from overfitting", 2014.
+    """
+
+    rate: float
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x.require_float().require(0 <= self.rate < 1, f"a rate in [0, 1) instead of {self.rate}")
+
+    def evaluate(self, x: Array) -> Array:
+        return x
+
+    def decompose(self, b: Builder, x: Value) -> Value:
+        return b(Identity(), x)
+
+
+@operator
 class Cast(Elementwise):
     """``x`` converted to the element type ``to``.
 

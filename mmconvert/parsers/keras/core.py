@@ -12,6 +12,7 @@ from mmconvert.ir.ops import (
     Cast,
     Clip,
     Div,
+    Dropout,
     Gather,
     Gemm,
     Identity,
@@ -189,9 +190,17 @@ def rescaling(layer: KerasLayer, b: Builder) -> Value:
     return b(Add(), b(Mul(), x, scale), offset)
 
 
+@rule("Dropout")
+def dropout(layer: KerasLayer, b: Builder) -> Value:
+    rate, x = layer.number("rate"), layer.input()
+    noise = layer.setting("noise_shape", None)
+    layer.ignore("seed")
+    usual = noise is None and 0 < rate < 1 and dtypes.is_float(x.type.dtype)
+    return b(Dropout(rate=rate) if usual else Identity(), x)
+
+
 @rule(
     "Identity",
-    "Dropout",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

@@ -152,16 +152,21 @@ def non_zero(n: Source, b: Builder) -> Value:
 def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
     """Nothing is dropped outside of training; the mask then keeps everything."""
     x = n.operand(0)
-    n.ignore("ratio", "seed")
+    rate = n.real("ratio", 0.5)
+    n.ignore("seed")
+    if n.has(1):
+        given = n.operand(1)
+        rate = float(n.scalar(1, "ratio")) if given.constant is not None else 0.5
     if n.has(2) and bool(n.scalar(2, "training_mode")):
         raise n.unsupported("in training mode", hint="export the model for inference")
-    return kept(n, b, dtypes.BOOL if n.version >= 10 else x.type.dtype)
+    return kept(n, b, dtypes.BOOL if n.version >= 10 else x.type.dtype, rate)
 
 
-def kept(n: Source, b: Builder, mask: DType) -> tuple[Value, ...]:
+def kept(n: Source, b: Builder, mask: DType, rate: float) -> tuple[Value, ...]:
     """All elements of the operand, and the mask that says so."""
     x = n.operand(0)
+    same = b(ops.Dropout(rate=rate) if 0 < rate < 1 else ops.Identity(), x)
     if not n.wants(1):
-        return (b(ops.Identity(), x),)
+        return (same,)
     one: bool | float = True if mask == dtypes.BOOL else 1.0
-    return b(ops.Identity(), x), b(ops.Fill(shape=x.type.shape, value=one, dtype=mask))
+    return same, b(ops.Fill(shape=x.type.shape, value=one, dtype=mask))

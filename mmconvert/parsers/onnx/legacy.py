@@ -91,8 +91,8 @@ def concat(n: Source, b: Builder) -> Value:
 
 @rule("Dropout")
 def dropout(n: Source, b: Builder) -> tuple[Value, ...]:
-    n.ignore("ratio", "is_test")
-    return kept(n, b, n.operand(0).type.dtype)
+    n.ignore("is_test")
+    return kept(n, b, n.operand(0).type.dtype, n.real("ratio", 0.5))
 
 
 @rule("Gemm")

@@ -102,7 +102,7 @@ def test_scales_that_do_not_fit_are_invalid(tmp_path: Path) -> None:
 
 
 def test_everything_unsupported_is_listed_at_once(tmp_path: Path) -> None:
-    names = ("HASHTABLE_LOOKUP", "my_operator", "my_operator", "UNIQUE")
+    names = ("HASHTABLE_LOOKUP", "my_operator", "my_operator", "SKIP_GRAM")
     ops = [Op(name, [0], [i + 1]) for i, name in enumerate(names)]
     tensors = [Tensor((3,), name=f"v{i}") for i in range(5)]
     with pytest.raises(UnsupportedError) as caught:

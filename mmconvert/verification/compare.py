@@ -68,6 +68,11 @@ class Error:
         """The sum of each."""
         return Error(self.maximum + other.maximum, self.l2 + other.l2)
 
+    def to_json(self) -> dict[str, float | str]:
+        """Both numbers, infinite ones as the string "inf"."""
+        pairs = (("maximum", self.maximum), ("l2", self.l2))
+        return {name: value if abs(value) < float("inf") else str(value) for name, value in pairs}
+
     @property
     def is_finite(self) -> bool:
         """False for what cannot be measured: another shape, another integer, NaN in another place."""

@@ -106,7 +106,12 @@ def observe(
 
 
 def judge(
-    reference: Reference, target: Side, *, k: float = compare.K, progress: Progress = lambda _: None
+    reference: Reference,
+    target: Side,
+    *,
+    k: float = compare.K,
+    progress: Progress = lambda _: None,
+    localize: bool = True,
 ) -> Verdict:
     """The verdict on ``target``.
 
@@ -118,6 +123,7 @@ def judge(
         target: what is judged.
         k: how many times the source's error the target may have.
         progress: is told what runs.
+        localize: whether to look for the first wrong operator of a target that is not equivalent.
     """
     graph, observations = reference.graph, reference.observations
     ends = list(zip(graph.output_names, graph.outputs, strict=True))
@@ -138,7 +144,7 @@ def judge(
         verdict.failure = str(error)
     verdict.outputs = _summarise(scores)
     verdict.notes += insights(graph, [o.truth for o in observations], verdict.outputs)
-    if not verdict.failure and not all(o.passed for o in verdict.outputs):
+    if localize and not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_severity(o) for o in scores[i]))
         _localize(verdict, graph, target, observations[worst].feed, k)
@@ -147,7 +153,7 @@ def judge(
 
 def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float) -> None:
     try:
-        actual = target.intermediates(_fed(feed, target, []))
+        actual = target.intermediates(fed(feed, target, []))
     except MMConvertError as error:
         verdict.notes.append(f"the first wrong operator was not looked for: {error.message}")
         return
@@ -172,6 +178,12 @@ def _score(
     return score
 
 
+def score_value(value: Value, actual: Array, truth: Array, own: Array, k: float) -> OutputVerdict:
+    """An inner value beside one run of the source, by the rule for outputs."""
+    name = value.name
+    return _judged(Observation({}, {name: truth}, {name: own}), value, name, actual, [own], k)
+
+
 def _judged(
     observation: Observation, value: Value, name: str, actual: Array, runs: Sequence[Array], k: float
 ) -> OutputVerdict:
@@ -180,15 +192,18 @@ def _judged(
     if own.shape != truth.shape:  # rounding decided how many elements there are
         truth = own
     runs = [run for run in runs if run.shape == truth.shape]
-    if not compare.is_inexact(own.dtype):  # where it decides between integers, each run is as good as the first
+    if not compare.is_inexact(
+        own.dtype
+    ):  # where it decides between integers, each run is as good as the first
         own = next((run for run in runs if compare.measure(actual, truth, run).is_finite), own)
     twin = observation.unrounded
     pair = (own, truth) if twin is None else (twin.own[name], twin.truth[name])
     score = _compare(name, actual, truth, own, runs, pair, k)
     unit = quanta.quantum(value)
     alike = actual.shape == truth.shape and dtypes.is_float(actual.dtype) == dtypes.is_float(own.dtype)
-    if not score.passed and unit and alike:
-        return _on_grid(score, actual, truth, own, runs, unit)
+    if unit and alike:
+        on_grid = _on_grid(score, actual, truth, own, runs, unit, k)
+        return score if score.passed and on_grid.passed else on_grid
     if not score.passed and is_approximate(value):
         excused = [excuse(run, truth) for run in runs]
         return _compare(name, excuse(actual, truth), truth, own, excused, pair, k, own.dtype)
@@ -200,15 +215,25 @@ def _judged(
 
 
 def _on_grid(
-    exact: OutputVerdict, actual: Array, truth: Array, own: Array, runs: Sequence[Array], unit: float
+    exact: OutputVerdict,
+    actual: Array,
+    truth: Array,
+    own: Array,
+    runs: Sequence[Array],
+    unit: float,
+    k: float,
 ) -> OutputVerdict:
-    """Judges values on a grid, each of which may be one unit away; what floats may differ by comes on top."""
+    """Judges values on a grid, each of which may be one unit away; what floats may differ by comes on top.
+
+    As many may be as rounding explains, or ``k`` times as many as are in the runs of the source.
+    """
     near, allowed = quanta.nearest(actual, truth, own), quanta.one(truth, unit)
     allowed = allowed.plus(exact.budget) if exact.budget.is_finite else allowed
     error = compare.measure(actual.astype(np.float64), near)
     errors = (compare.measure(run.astype(np.float64), quanta.nearest(run, truth, own)) for run in runs)
     share = quanta.moved(actual, near, unit)
-    passed = error.within(allowed) and not quanta.is_too_many(share, actual.size)
+    usual = max(quanta.moved(run.astype(np.float64), truth, unit) for run in runs)
+    passed = error.within(allowed) and not quanta.is_too_many(share, actual.size, k * usual)
     return OutputVerdict(exact.name, error, reduce(Error.worst, errors), allowed, passed, share)
 
 
@@ -269,13 +294,13 @@ def _severity(output: OutputVerdict) -> tuple[bool, float]:
 
 def _run(side: Side, feed: Feed, truth: Mapping[str, Array], notes: list[str]) -> Mapping[str, Array]:
     """The outputs of ``side`` under the names of the truth."""
-    results = side.run(_fed(feed, side, notes))
+    results = side.run(fed(feed, side, notes))
     if set(results) == set(truth):
         return results
     return dict(zip(truth, _matched("outputs", truth, results, side, notes), strict=True))
 
 
-def _fed(feed: Feed, side: Side, notes: list[str]) -> Feed:
+def fed(feed: Feed, side: Side, notes: list[str]) -> Feed:
     """``feed`` under the names that the side has for its inputs, matched in order when they differ."""
     names = side.runnable.inputs
     if set(names) == set(feed):

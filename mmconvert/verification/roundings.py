@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -27,6 +28,8 @@ from mmconvert.verification.inputs import Feed
 
 TRIALS = 8
 """A model of ten layers that quantize over their own range jumps in about one run of four."""
+
+_FINFO: Any = ml_dtypes.finfo
 
 Outputs = Mapping[str, Array]
 
@@ -67,11 +70,16 @@ def disturbed(array: Array, rng: np.random.Generator) -> Array:
     """
     if not dtypes.is_float(array.dtype) or not array.size:
         return array
-    kind = np.dtype(np.float64 if array.dtype.itemsize == 8 else np.float32)
-    epsilon = kind.type(ml_dtypes.finfo(array.dtype).eps)
-    factor = rng.random(array.shape, kind)
-    factor *= 2 * epsilon
-    factor += 1 - epsilon
-    wide = array.astype(kind, copy=False)
+    if array.dtype.itemsize == 8:
+        return np.asarray(_disturbed(array, rng.random(array.shape), np.finfo(np.float64).eps))
+    epsilon = float(_FINFO(array.dtype).eps)
+    return np.asarray(_disturbed(array, rng.random(array.shape, np.float32), epsilon))
+
+
+def _disturbed(array: Array, numbers: Array, epsilon: float) -> Array:
+    """``array`` times ``1 + epsilon * (2 * numbers - 1)``, but for whole numbers."""
+    numbers *= numbers.dtype.type(2 * epsilon)
+    numbers += numbers.dtype.type(1 - epsilon)
+    wide = array.astype(numbers.dtype, copy=False)
     with np.errstate(all="ignore"):
-        return np.where(wide == np.rint(wide), array, (wide * factor).astype(array.dtype))
+        return np.where(wide == np.rint(wide), array, (wide * numbers).astype(array.dtype))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mmconvert.verification.compare import Error
+from mmconvert.verification.fault import Culprit, Fault, LayerError
 
 Level = Literal["executed", "simulated", "read back", "structure only", "not executed"]
 """How the target was judged. Only the first three can pass."""
@@ -33,7 +34,7 @@ class OutputVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
-        numbers = {n: _numbers(getattr(self, n)) for n in ("error", "source_error", "budget")}
+        numbers = {n: getattr(self, n).to_json() for n in ("error", "source_error", "budget")}
         return {"name": self.name, "passed": self.passed, **numbers}
 
 
@@ -71,8 +72,8 @@ class Divergence:
         return {
             **texts,
             "fused": list(self.fused),
-            "error": _numbers(self.error),
-            "budget": _numbers(self.budget),
+            "error": self.error.to_json(),
+            "budget": self.budget.to_json(),
         }
 
 
@@ -92,6 +93,9 @@ class Verdict:
             signal to noise in decibels; ``outputs`` is then about the graph with these weights.
         failure: why the target could not be run, although its runtime is there.
         first_divergence: the first wrong operator, when there is one and it could be found.
+        faults: what is wrong, stage after stage and operator after operator; see ``culprit``.
+        layers: of a target that is not equivalent the error of each value along the network, where it was
+            looked for.
         notes: what a reader should know.
     """
 
@@ -104,6 +108,8 @@ class Verdict:
     losses: dict[str, float] = field(default_factory=dict)
     failure: str = ""
     first_divergence: Divergence | None = None
+    faults: list[Fault] = field(default_factory=list)
+    layers: list[LayerError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, signature: str, other: Verdict) -> None:
@@ -112,6 +118,8 @@ class Verdict:
         self.losses |= {f"{signature}/{name}": loss for name, loss in other.losses.items()}
         self.failure = self.failure or other.failure
         self.first_divergence = self.first_divergence or other.first_divergence
+        self.faults += other.faults
+        self.layers = self.layers or other.layers
         self.notes += [note for note in other.notes if note not in self.notes]
 
     @property
@@ -129,6 +137,13 @@ class Verdict:
     def source_agrees(self) -> bool:
         """False when the source's own framework computes something else than what mmconvert read."""
         return all(o.passed for o in self.source_outputs)
+
+    @property
+    def culprit(self) -> Culprit:
+        """Who is wrong: the first stage that is, or "none" for a target that is equivalent or was not run."""
+        if self.passed or not self.was_run:
+            return "none"
+        return self.faults[0].stage if self.faults else "unknown"
 
     @property
     def summary(self) -> str:
@@ -151,11 +166,8 @@ class Verdict:
             "losses": {n: v if v < float("inf") else str(v) for n, v in self.losses.items()},
             "failure": self.failure,
             "first_divergence": None if found is None else found.to_json(),
+            "culprit": self.culprit,
+            "faults": [fault.to_json() for fault in self.faults],
+            "layers": [layer.to_json() for layer in self.layers],
             "notes": self.notes,
         }
-
-
-def _numbers(error: Error) -> dict[str, float | str]:
-    return {
-        n: v if abs(v) < float("inf") else str(v) for n, v in (("maximum", error.maximum), ("l2", error.l2))
-    }

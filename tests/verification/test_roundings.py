@@ -51,9 +51,7 @@ def test_integers_are_not_rounded() -> None:
 
 def test_runs_are_the_same_every_time_and_differ_among_one_another() -> None:
     feed = {"x": np.random.default_rng(0).standard_normal((2, 8)).astype(np.float32)}
-    first, second = (
-        [run["y"].tobytes() for run in Trials(graph_of(MLP), feed)] for _ in range(2)
-    )
+    first, second = ([run["y"].tobytes() for run in Trials(graph_of(MLP), feed)] for _ in range(2))
     assert first == second
     assert len(set(first)) > TRIALS // 2
 
@@ -81,7 +79,9 @@ def test_a_lucky_run_is_not_held_against_the_target() -> None:
     feed = {"x": np.full((1, 8), 0.25, np.float32)}  # 1000.75 and back: exact
 
     def passes(error: float) -> bool:
-        return judge(observe(graph, [feed]), altered(graph, lambda o: {"y": o["y"] + np.float32(error)})).passed
+        return judge(
+            observe(graph, [feed]), altered(graph, lambda o: {"y": o["y"] + np.float32(error)})
+        ).passed
 
     assert passes(1e-5)
     assert not passes(5e-3)

@@ -1,0 +1,138 @@
+"""Which value of a run is which value of a graph: the provenance of every inner value.
+
+What is right is recognised by its numbers. What is wrong has to be recognised by something else: by its name,
+by what made it and from where in the source, by its size, and by standing between values that are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.op import Op
+from mmconvert.ir.types import Array, Layout
+from mmconvert.verification.shown import Shown
+
+NAME, STEM, OPERATOR, PLACE, SHAPE = 8, 4, 3, 3, 1
+"""What it counts for two values to have the same name, nearly the same, and so on."""
+
+LEAST = 4
+"""Two values with less in common are not taken for the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A value of a graph and what it is in a run.
+
+    Attributes:
+        shown: the value of the run.
+        shape: of the graph's value, in this run.
+        permutation: of the axes, from the graph's value to the run's; their shapes may differ otherwise by
+            axes of extent 1, or by being flattened.
+    """
+
+    shown: Shown
+    shape: tuple[int, ...]
+    permutation: tuple[int, ...]
+
+    def forward(self, array: Array) -> Array:
+        """An array as the graph has it, in the order of the run."""
+        return array.transpose(self.permutation).reshape(self.shown.array.shape)
+
+    @property
+    def array(self) -> Array:
+        """What the run has, in the order of the graph."""
+        moved = tuple(self.shape[axis] for axis in self.permutation)
+        return self.shown.array.reshape(moved).transpose(np.argsort(self.permutation))
+
+
+def arrangements(shown: Shown, shape: tuple[int, ...], *, moved: bool) -> Iterator[Match]:
+    """The ways in which a value of ``shape`` may lie in ``shown``; none where the sizes differ.
+
+    Args:
+        shown: a value of the run.
+        shape: that of the graph's value.
+        moved: whether the run may have other layouts than the graph.
+    """
+    rank = len(shape)
+    if shown.array.size != int(np.prod(shape, dtype=np.int64)):
+        return
+    yield Match(shown, shape, tuple(range(rank)))
+    if rank < 3 or (not moved and shown.array.shape == shape):
+        return
+    for layouts in ((Layout.NCHW, Layout.NHWC), (Layout.NHWC, Layout.NCHW)):
+        permutation = layouts[0].permutation_to(layouts[1], rank)
+        if moved or shown.array.shape == tuple(shape[axis] for axis in permutation):
+            yield Match(shown, shape, permutation)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A value of the graph that was not recognised by its numbers.
+
+    Attributes:
+        value, node: it, and what makes it.
+        truth: its float64 run.
+        names: what it may be called; the outputs of a graph have a name of their own.
+    """
+
+    value: Value
+    node: Node[Op]
+    truth: Array
+    names: tuple[str, ...]
+
+
+def align(wanted: Sequence[Open], rest: Sequence[Shown], *, moved: bool) -> dict[Value, Match]:
+    """Finds for each value that is not recognised by its numbers what it most likely is in the run.
+
+    Args:
+        wanted: the values, in execution order.
+        rest: what the run shows and no other value is, in order.
+        moved: see ``arrangements``.
+    """
+    found: dict[Value, Match] = {}
+    taken: set[int] = set()
+    # The surest first: what has its own name cannot be taken by what only looks like it.
+    for least in (NAME, LEAST):
+        last = -1
+        for item in wanted:
+            if item.value in found:
+                continue
+            scores = [
+                (_likeness(item, other), -(index <= last), -index)
+                for index, other in enumerate(rest)
+                if index not in taken and other.array.size == item.truth.size
+            ]
+            best = max(scores, default=None)
+            if best is None or best[0] < least:
+                continue
+            last = -best[2]
+            taken.add(last)
+            candidates = arrangements(rest[last], item.truth.shape, moved=moved)
+            found[item.value] = min(candidates, key=lambda match: _distance(match, item.truth))
+    return found
+
+
+def _likeness(item: Open, other: Shown) -> int:
+    score = 0
+    if other.name and other.name in item.names:
+        score += NAME
+    elif other.name and any(name and _stem(name) == other.stem for name in item.names):
+        score += STEM
+    score += OPERATOR if other.operator == item.node.op.name else 0
+    score += PLACE if other.place == item.node.place else 0
+    return score + (SHAPE if other.array.shape == item.truth.shape else 0)
+
+
+def _stem(name: str) -> str:
+    return Shown(name, np.empty(0)).stem
+
+
+def _distance(match: Match, truth: Array) -> float:
+    with np.errstate(all="ignore"):
+        difference = match.array.astype(np.float64) - truth.astype(np.float64)
+        distance = float(np.sum(np.abs(difference)))
+    return distance if np.isfinite(distance) else float("inf")

@@ -25,6 +25,9 @@ from mmconvert.verification.shown import Shown, shown_by_graph, shown_by_runtime
 from mmconvert.verification.sides import UNMOVED, IoPermutations, Side, interpreted
 from mmconvert.verification.verdict import Verdict
 
+LAYOUT_PASS = "assign_layout"
+"""The pass after which values have another order of axes."""
+
 Lower = Callable[[Graph, Watch], None]
 """Rewrites a graph in place as for the target, and tells about every pass."""
 
@@ -105,14 +108,19 @@ class _Inquiry:
         start, lower = self.chain.start, self.chain.lower
         assert start is not None
         assert lower is not None
-        before = [copy_graph(start)]
+        before, edits = [copy_graph(start)], [-1]
 
         def watch(name: str, graph: Graph, outcome: Outcome) -> None:
+            if graph.edits == edits[0]:
+                return
+            edits[0] = graph.edits
             after = copy_graph(graph)
             feed = self._wrong_feed(before[0], self.feeds, interpreted(after, "float64"))
             if feed is not None:
                 shown = shown_by_graph(after, feed)
-                found = self._look(before[0], feed, _ended(shown, after), "pass", name, moved=True)
+                found = self._look(
+                    before[0], feed, _ended(shown, after), "pass", name, moved=name == LAYOUT_PASS
+                )
                 self._add(found, Fault("pass", name))
             before[0] = after
 
@@ -183,7 +191,8 @@ class _Inquiry:
             self.verdict.faults.append(Fault(stage, agent))
             return
         shown = shown_by_runtime(arrays, graph if stage == "runtime" else None)
-        self._add(self._look(graph, feed, shown, stage, agent), Fault(stage, agent))
+        named = stage in ("parser", "runtime")
+        self._add(self._look(graph, feed, shown, stage, agent, named=named), Fault(stage, agent))
 
     def _wrong_feed(self, graph: Graph, feeds: list[Feed], side: Side) -> Feed | None:
         """The first input on which ``side`` is not equivalent to ``graph``."""
@@ -205,9 +214,12 @@ class _Inquiry:
         agent: str = "",
         *,
         moved: bool = False,
+        named: bool = False,
     ) -> Inside | None:
         try:
-            return look_inside(graph, feed, shown, stage=stage, agent=agent, k=self.k, moved=moved)
+            return look_inside(
+                graph, feed, shown, stage=stage, agent=agent, k=self.k, moved=moved, named=named
+            )
         except MMConvertError as error:
             self.verdict.notes.append(f"the inner values were not compared: {error.message}")
             return None

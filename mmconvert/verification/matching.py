@@ -14,7 +14,7 @@ import numpy as np
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, Layout
-from mmconvert.verification.shown import Shown
+from mmconvert.verification.shown import Shown, stem
 
 NAME, STEM, OPERATOR, PLACE, SHAPE = 8, 4, 3, 3, 1
 """What it counts for two values to have the same name, nearly the same, and so on."""
@@ -69,70 +69,20 @@ def arrangements(shown: Shown, shape: tuple[int, ...], *, moved: bool) -> Iterat
             yield Match(shown, shape, permutation)
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
-    """A value of the graph that was not recognised by its numbers.
-
-    Attributes:
-        value, node: it, and what makes it.
-        truth: its float64 run.
-        names: what it may be called; the outputs of a graph have a name of their own.
-    """
-
-    value: Value
-    node: Node[Op]
-    truth: Array
-    names: tuple[str, ...]
-
-
-def align(wanted: Sequence[Open], rest: Sequence[Shown], *, moved: bool) -> dict[Value, Match]:
-    """Finds for each value that is not recognised by its numbers what it most likely is in the run.
+def likeness(names: Sequence[str], node: Node[Op], shape: tuple[int, ...], other: Shown) -> int:
+    """How much a value of the graph and one of the run have in common, their numbers aside.
 
     Args:
-        wanted: the values, in execution order.
-        rest: what the run shows and no other value is, in order.
-        moved: see ``arrangements``.
+        names: what the graph's value may be called.
+        node: what makes it.
+        shape: its shape.
+        other: the value of the run.
     """
-    found: dict[Value, Match] = {}
-    taken: set[int] = set()
-    # The surest first: what has its own name cannot be taken by what only looks like it.
-    for least in (NAME, LEAST):
-        last = -1
-        for item in wanted:
-            if item.value in found:
-                continue
-            scores = [
-                (_likeness(item, other), -(index <= last), -index)
-                for index, other in enumerate(rest)
-                if index not in taken and other.array.size == item.truth.size
-            ]
-            best = max(scores, default=None)
-            if best is None or best[0] < least:
-                continue
-            last = -best[2]
-            taken.add(last)
-            candidates = arrangements(rest[last], item.truth.shape, moved=moved)
-            found[item.value] = min(candidates, key=lambda match: _distance(match, item.truth))
-    return found
-
-
-def _likeness(item: Open, other: Shown) -> int:
     score = 0
-    if other.name and other.name in item.names:
+    if other.name and other.name in names:
         score += NAME
-    elif other.name and any(name and _stem(name) == other.stem for name in item.names):
+    elif other.name and any(name and stem(name) == other.stem for name in names):
         score += STEM
-    score += OPERATOR if other.operator == item.node.op.name else 0
-    score += PLACE if other.place == item.node.place else 0
-    return score + (SHAPE if other.array.shape == item.truth.shape else 0)
-
-
-def _stem(name: str) -> str:
-    return Shown(name, np.empty(0)).stem
-
-
-def _distance(match: Match, truth: Array) -> float:
-    with np.errstate(all="ignore"):
-        difference = match.array.astype(np.float64) - truth.astype(np.float64)
-        distance = float(np.sum(np.abs(difference)))
-    return distance if np.isfinite(distance) else float("inf")
+    score += OPERATOR if other.operator == node.op.name else 0
+    score += PLACE if other.place and other.place == node.place else 0
+    return score + (SHAPE if other.array.shape == shape else 0)

@@ -34,7 +34,12 @@ class Shown:
     @property
     def stem(self) -> str:
         """The name without what emitters append to tell values apart."""
-        return _NUMBERED.sub("", self.name)
+        return stem(self.name)
+
+
+def stem(name: str) -> str:
+    """A name without what emitters append to tell values apart."""
+    return _NUMBERED.sub("", name)
 
 
 def shown_by_graph(graph: Graph, feed: Feed, precision: Precision = "float64") -> list[Shown]:

@@ -66,9 +66,8 @@ def cnn() -> Graph:
     x = n("stem", _conv(1, 2), n.x, n.weight(8, 3, 3, 3), n.weight(8, scale=0.5))
     bn = ops.BatchNorm(epsilon=1e-2, axis=1)
     x = n("norm", bn, x, n.positive(8), n.weight(8, scale=0.5), n.weight(8, scale=0.2), n.positive(8))
-    x = n("relu", ops.Relu(), x)
-    x = n("pool", _window(ops.MaxPool, 2, 1), x)
     x = n("leaky", ops.LeakyRelu(alpha=0.15), x)
+    x = n("pool", _window(ops.MaxPool, 2, 1), x)
     x = n("average", _window(ops.AveragePool, 3, 1), x)
     resize = ops.Resize(axes=(2, 3), sizes=(14, 12), mode="linear", coordinates="half_pixel")
     x = n("resize", resize, x)
@@ -96,7 +95,7 @@ def depthwise() -> Graph:
     )
     x = n("up", up, x, n.weight(4, 6, 3, 3), n.weight(6, scale=0.3))
     gate = n("gate", ops.Sigmoid(), x)
-    x = n("gated", ops.Mul(), x, gate)
+    x = n("gated", ops.Add(), x, gate)
     cut = ops.Slice(axes=(2, 3), starts=(2, 1), sizes=(11, 9), steps=(1, 1))
     return n.done(n("cut", cut, x))
 
@@ -128,25 +127,25 @@ def gru() -> Graph:
 
 def transformer() -> Graph:
     """One block: a norm, attention over two heads, a residual, a feed-forward part, and scores."""
-    n = Net("transformer", 1, 7, 8)
-    norm = n("norm", ops.LayerNorm(axes=(2,), epsilon=1e-2), n.x, n.positive(8), n.weight(8, scale=0.3))
+    n = Net("transformer", 1, 8, 16)
+    norm = n("norm", ops.LayerNorm(axes=(2,), epsilon=1e-2), n.x, n.positive(16), n.weight(16, scale=0.3))
     heads = []
     for name in ("query", "key", "value"):
-        x = n(name, ops.MatMul(), norm, n.weight(8, 8))
-        x = n(f"{name}_heads", ops.Reshape(shape=(1, 7, 2, 4)), x)
-        perm = (0, 2, 3, 1) if name == "key" else (0, 2, 1, 3)
-        heads.append(n(f"{name}_first", ops.Transpose(perm=perm), x))
-    scores = n("scores", ops.MatMul(), heads[0], heads[1])
-    scaled = n("scaled", ops.Mul(), scores, np.float32(0.5))
+        x = n(name, ops.MatMul(), norm, n.weight(16, 16))
+        x = n(f"{name}_heads", ops.Reshape(shape=(1, 8, 2, 8)), x)
+        heads.append(n(f"{name}_first", ops.Transpose(perm=(0, 2, 1, 3)), x))
+    flipped = n("key_last", ops.Transpose(perm=(0, 1, 3, 2)), heads[1])
+    scores = n("scores", ops.MatMul(), heads[0], flipped)
+    scaled = n("scaled", ops.Mul(), scores, np.float32(0.3535))
     weights = n("attention", ops.Softmax(axis=3), scaled)
     x = n("mixed", ops.MatMul(), weights, heads[2])
     x = n("mixed_last", ops.Transpose(perm=(0, 2, 1, 3)), x)
-    x = n("mixed_flat", ops.Reshape(shape=(1, 7, 8)), x)
+    x = n("mixed_flat", ops.Reshape(shape=(1, 8, 16)), x)
     x = n("residual", ops.Add(), x, n.x)
-    x = n("wide", ops.MatMul(), x, n.weight(8, 16))
+    x = n("wide", ops.MatMul(), x, n.weight(16, 24))
     x = n("softplus", ops.Softplus(), x)
-    x = n("mean", ops.ReduceMean(axes=(1,), keepdims=False), x)
-    x = n("head", ops.Gemm(transpose_b=True), x, n.weight(5, 16), n.weight(5, scale=0.5))
+    x = n("rows", ops.Reshape(shape=(8, 24)), x)
+    x = n("head", ops.Gemm(transpose_b=True), x, n.weight(5, 24), n.weight(5, scale=0.5))
     return n.done(n("scores_log", ops.LogSoftmax(axis=1), x))
 
 
@@ -188,3 +187,11 @@ def write(name: str, folder: Path) -> Path:
     path = folder / f"{name}.onnx"
     onnx.write(Module(MODELS[name]()), path)
     return path
+
+
+def weight_of(model: str, name: str) -> Array:
+    """The weight of an operator of a model."""
+    node = next(node for node in MODELS[model]() if node.name == name)
+    weight = node.operand(1).constant
+    assert weight is not None
+    return weight.numpy()

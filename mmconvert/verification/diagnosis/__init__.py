@@ -1,7 +1,6 @@
 """What a wrong value is instead: what usually goes wrong is tried, one family of hypotheses in each file.
 
-The numbers that the operator got are known, so each hypothesis is a computation, and it is right or it is not:
-"matches under permute(0,2,3,1)", "matches with epsilon=0.001", "matches with the gates in the order 0,2,1,3".
+The numbers that the operator got are known, so each hypothesis is a computation, right or wrong: "matches under permute(0,2,3,1)", "matches with epsilon=0.001", "matches with the gates in the order 0,2,1,3".
 """
 
 from __future__ import annotations
@@ -14,15 +13,17 @@ from mmconvert.verification.diagnosis import (
     activations,
     arrangement,
     attributes,
+    operands,
     recurrent,
     scale,
+    swaps,
     weights,
 )
 from mmconvert.verification.diagnosis.suspect import Suspect
 
 __all__ = ["Diagnosis", "Suspect", "diagnose"]
 
-FAMILIES = (activations, attributes, recurrent, arrangement, weights, scale)
+FAMILIES = (attributes, recurrent, swaps, weights, activations, arrangement, operands, scale)
 """In the order in which they are tried: what says more comes first, and what fits more comes last."""
 
 MOST_ELEMENTS = 1 << 22

@@ -10,6 +10,7 @@ import numpy as np
 from mmconvert.ir import ops
 from mmconvert.ir.graph import is_op
 from mmconvert.ir.op import Op
+from mmconvert.ir.ops.unary import Unary
 from mmconvert.ir.types import Array
 from mmconvert.verification.diagnosis.suspect import Hypothesis, Suspect, varied
 from mmconvert.verification.segment import Variant
@@ -33,6 +34,10 @@ def hypotheses(suspect: Suspect) -> Iterator[Hypothesis]:
         if same and node.operand(0).type.shape == node.output.type.shape and not is_op(node, ops.Identity):
             left_out = Variant(ops={node: ops.Identity()}, operands={node: (node.operand(0),)})
             yield Hypothesis(f"without {node.op.name}", varied(suspect.segment, left_out), node)
+        if isinstance(node.op, Unary):
+            for name, op in _FUNCTIONS:
+                instead = varied(suspect.segment, Variant(ops={node: op}))
+                yield Hypothesis(f"with {name} for {node.op.name}", instead, node)
     if suspect.expected.dtype != np.float64:
         return
     for name, op in _FUNCTIONS:

@@ -9,29 +9,19 @@ from functools import partial
 import numpy as np
 
 from mmconvert.ir.types import Array
-from mmconvert.verification.diagnosis.suspect import Hypothesis, Suspect, varied
-from mmconvert.verification.segment import Variant
+from mmconvert.verification.diagnosis.suspect import Hypothesis, Suspect
 
 MOST_AXES = 5
 
 
 def hypotheses(suspect: Suspect) -> Iterator[Hypothesis]:
-    """The result in another order, then each operand in another order."""
+    """The result with its axes permuted, reversed or shifted."""
     for text, array in orders(suspect.expected):
         yield Hypothesis(text, partial(_whole, array))
     for axis, extent in enumerate(suspect.expected.shape):
         if extent > 2:
             for by in (1, -1):
                 yield Hypothesis(f"shifted by {by} along axis {axis}", partial(_shifted, suspect, axis, by))
-    for index, (value, given) in enumerate(suspect.segment.given.items()):
-        for text, array in orders(given):
-            run = varied(suspect.segment, Variant(given={value: array}))
-            yield Hypothesis(f"with the operand {value.name or index} {text}", run)
-    for node in suspect.segment.nodes:
-        first = node.inputs[:2]
-        if len(first) == 2 and first[0] is not None and first[1] is not None:
-            swapped = Variant(operands={node: (first[1], first[0], *node.inputs[2:])})
-            yield Hypothesis("with its operands swapped", varied(suspect.segment, swapped), node)
 
 
 def orders(array: Array) -> Iterator[tuple[str, Array]]:

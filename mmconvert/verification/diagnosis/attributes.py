@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
+from mmconvert.ir import ops
 from mmconvert.ir.geometry import Explicit, Same
 from mmconvert.ir.graph import Graph, Node
 from mmconvert.ir.op import Op
@@ -25,10 +26,17 @@ _MOST_AXES = 4
 def hypotheses(suspect: Suspect) -> Iterator[Hypothesis]:
     """Every operator of the segment with one attribute changed."""
     for node in suspect.segment.nodes:
-        for name, value in _changes(node):
+        for name, value in (*_limits(node, suspect), *_changes(node)):
             op = cast(Op, dataclasses.replace(cast(Any, node.op), **{name: value}))
             text = f"with {name}={_shown(value)}"
             yield Hypothesis(text, varied(suspect.segment, Variant(ops={node: op})), node)
+
+
+def _limits(node: Node[Op], suspect: Suspect) -> Iterator[tuple[str, Any]]:
+    """What a result is limited to shows in the result."""
+    if isinstance(node.op, ops.Clip):
+        yield "high", float(suspect.actual.max())
+        yield "low", float(suspect.actual.min())
 
 
 def _changes(node: Node[Op]) -> Iterator[tuple[str, Any]]:

@@ -35,9 +35,11 @@ class Suspect:
         """Whether the wrong value is ``candidate``, and that is not what it should be."""
         if candidate is None or candidate.shape != self.actual.shape or not candidate.size:
             return False
-        if compare.is_inexact(self.actual.dtype) and self.budget.is_finite:
-            return compare.measure(self.actual, candidate).within(self.budget)
-        return self._agrees(candidate) and not self._agrees(self.expected)
+        if not compare.is_inexact(self.actual.dtype) or not self.budget.is_finite:
+            return self._agrees(candidate) and not self._agrees(self.expected)
+        error = compare.measure(self.actual, candidate)
+        # What changes nothing explains nothing, even where much is allowed.
+        return error.within(self.budget) and 2 * error.l2 < compare.measure(self.actual, self.expected).l2
 
     def _agrees(self, candidate: Array) -> bool:
         """For integers: equal, but for some that were rounded to the other side."""

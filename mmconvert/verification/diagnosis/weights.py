@@ -45,11 +45,12 @@ def _changed(array: Array) -> Iterator[tuple[str, Array]]:
         return
     if array.ndim <= 1:
         yield "left out", np.zeros_like(array)
-        yield "counted twice", 2 * array
     yield "negated", -array
+    yield "doubled", 2 * array
+    yield "halved", array / 2
     yield from orders(array)
     if array.ndim > 2:
-        spatial = tuple(axis for axis in range(2, array.ndim))
+        spatial = tuple(range(2, array.ndim))
         yield "turned by half a turn", np.flip(array, spatial)
         yield "turned by half a turn", np.flip(array, tuple(range(1, array.ndim - 1)))
     if array.size > 1 and array.ndim:

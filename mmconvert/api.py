@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmconvert import registry
-from mmconvert.conversion import Plan, Report, require_options, suspicious_weights
+from mmconvert.conversion import Plan, Report, lowered_for, require_options, suspicious_weights
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import read_text
 from mmconvert.interpreter import Precision, Session, Trace
@@ -371,8 +371,11 @@ def verify(
     reference = observe(graph, _tried(bind(graph, fix_dims or {}), inputs, seed), witness, progress)
     verdict = judge(reference, side, k=k, progress=progress)
     verdict.notes[:0] = notes
-    chain = Chain(graph, side, sides.reader(paths[1], formats[1]), witness, is_ours=False)
-    find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
+    if not verdict.passed:
+        lowered = lowered_for(bind(graph, fix_dims or {}), formats[1])
+        read = sides.reader(paths[1], formats[1])
+        chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
+        find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
     return verdict
 
 

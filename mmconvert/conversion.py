@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from typing import Any, get_args
 import numpy as np
 
 from mmconvert import dtypes, registry
-from mmconvert.errors import InvalidModelError, UsageError
+from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import require_writable
 from mmconvert.ir.copy import copy_graph, copy_module
 from mmconvert.ir.ends import fix_dims, rename_ends
@@ -272,18 +274,28 @@ class Plan:
                 part.reference, part.exact, part.lowered, side, k=self.k, progress=progress
             )
         verdict.notes[:0] = notes
-        chain = Chain(
-            part.source,
-            side,
-            sides.reader(self.path, self.format, part.signature),
-            part.witness,
-            part.start,
-            self._lower_again,
-            part.exact if self._precision is None else part.lowered,
-            part.permutations,
-        )
-        find_faults(verdict, chain, [o.feed for o in part.reference.observations], self.k, progress)
+        if verdict.passed:
+            return verdict
+        with tempfile.TemporaryDirectory() as folder:
+            chain = Chain(
+                part.source,
+                side,
+                sides.reader(self.path, self.format, part.signature),
+                part.witness,
+                part.start,
+                self._lower_again,
+                part.exact if self._precision is None else part.lowered,
+                part.permutations,
+                functools.partial(self._probe, Path(folder)),
+            )
+            find_faults(verdict, chain, [o.feed for o in part.reference.observations], self.k, progress)
         return verdict
+
+    def _probe(self, folder: Path, graph: Graph) -> Side:
+        """A lowered graph as a file of its own, in the runtime of the format."""
+        path = folder / f"part{self.format.suffixes[0]}"
+        registry.load_module(self.format.emitter).write(Module(graph), path, **self._own())
+        return sides.require_runtime(path, self.format)
 
     def _refused(self, reason: str) -> Verdict:
         """The verdict on a file that its runtime refuses."""
@@ -313,6 +325,18 @@ class _Part:
     exact: Graph | None = None
     permutations: IoPermutations = UNMOVED
     reference: Reference | None = None
+
+
+def lowered_for(graph: Graph, format: Format) -> Graph | None:
+    """``graph`` as it would be written; None where the format cannot be written, or not this graph."""
+    if not format.emitter:
+        return None
+    lowered = copy_graph(graph)
+    try:
+        lower(lowered, format)
+    except UnsupportedError:
+        return None
+    return lowered
 
 
 def require_options(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> None:

@@ -31,7 +31,7 @@ Trace = Callable[[Node[Op], tuple[Array, ...]], None]
 """Is handed each node with its outputs, right after the node has run. It may not modify them."""
 
 Revise = Callable[[Node[Op], tuple[Array, ...]], tuple[Array, ...]]
-"""Is handed each node with its outputs, those of graphs inside operators too; what it returns is used instead."""
+"""Is handed each node with its outputs, also inside of control flow; what it returns is used instead."""
 
 
 @dataclass(frozen=True, slots=True)

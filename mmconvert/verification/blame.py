@@ -17,6 +17,7 @@ from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.graph import Graph
 from mmconvert.passes.outcome import Outcome
 from mmconvert.passes.pipeline import Watch
+from mmconvert.verification.bisect import Probe, first_wrong_part
 from mmconvert.verification.fault import Fault, Stage
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.inside import Inside, look_inside
@@ -43,8 +44,10 @@ class Chain:
         witness: the source in its own framework, where that was asked.
         start: the graph that was lowered: the source with fixed extents and other names.
         lower: lowers it, once more; None where the file was not made here.
-        lowered: the graph that was written; None likewise.
+        lowered: the graph that was written, or that would be written from this source; None where there is
+            none, because the target cannot be written.
         permutations: how the inputs and outputs of ``lowered`` stand to those of the source.
+        probe: writes and opens a part of ``lowered``, for runtimes that show no inner values.
         is_ours: whether the file is known to have been written from ``lowered``.
     """
 
@@ -56,6 +59,7 @@ class Chain:
     lower: Lower | None = None
     lowered: Graph | None = None
     permutations: IoPermutations = UNMOVED
+    probe: Probe | None = None
     is_ours: bool = True
 
 
@@ -129,9 +133,9 @@ class _Inquiry:
     def _file(self) -> None:
         """The file read back against what it was written from, and the runtime against the file read back."""
         chain, verdict = self.chain, self.verdict
-        base, permutations = chain.lowered or chain.source, UNMOVED
-        if chain.lowered is None:
-            permutations = chain.target.permutations
+        base = self._base()
+        moved = base is chain.source
+        permutations = chain.target.permutations if moved else UNMOVED
         stage: Stage = "emitter" if chain.is_ours else "file"
         feeds = [chain.permutations.feed(feed) for feed in self.feeds]
         try:
@@ -146,13 +150,10 @@ class _Inquiry:
         if written is None:
             self._inner(base, feeds, _unmoved(chain.target, permutations), "unknown")
             return
-        moved = chain.lowered is None
         side = Side(interpreted(written, "float64").runnable, "the file read back", "read back", permutations)
         feed = self._wrong_feed(base, feeds, side)
         if feed is not None:
-            given = fed(permutations.feed(feed), side, [])
-            shown = _ended(shown_by_graph(written, given), written)
-            self._add(self._look(base, feed, shown, stage, moved=moved), Fault(stage))
+            self._add(self._look_at_file(base, feed, written, side, stage, moved=moved), Fault(stage))
         if verdict.failure and chain.target.level == "executed" and feed is None:
             verdict.faults.append(Fault(stage))  # what reads back right, and what the runtime refuses
         elif chain.target.level == "executed" and not verdict.failure:
@@ -160,6 +161,26 @@ class _Inquiry:
             agent = chain.target.description
             clean = feed is None and not any(f.stage == "pass" for f in verdict.faults)
             self._inner(written, names, _unmoved(chain.target, UNMOVED), "runtime", agent, sure=clean)
+
+    def _base(self) -> Graph:
+        """What the file should say: the graph that it was, or would be, written from, else the source."""
+        chain = self.chain
+        if chain.lowered is None:
+            return chain.source
+        lowered = interpreted(chain.lowered, "float64")
+        if not chain.is_ours and self._wrong_feed(chain.source, self.feeds, lowered) is not None:
+            return chain.source
+        return chain.lowered
+
+    def _look_at_file(
+        self, base: Graph, feed: Feed, written: Graph, side: Side, stage: Stage, *, moved: bool
+    ) -> Inside | None:
+        try:
+            shown = shown_by_graph(written, fed(side.permutations.feed(feed), side, []))
+        except MMConvertError as error:
+            self.verdict.notes.append(f"the file read back does not run: {error.message}")
+            return None
+        return self._look(base, feed, _ended(shown, written), stage, moved=moved)
 
     def _inner(
         self,
@@ -188,11 +209,18 @@ class _Inquiry:
             arrays = side.intermediates(fed(feed, side, []))
         except MMConvertError as error:
             self.verdict.notes.append(f"the inner values were not looked at: {error.message}")
-            self.verdict.faults.append(Fault(stage, agent))
+            self.verdict.faults.append(self._bisected(feed, stage, agent) or Fault(stage, agent))
             return
         shown = shown_by_runtime(arrays, graph if stage == "runtime" else None)
         named = stage in ("parser", "runtime")
         self._add(self._look(graph, feed, shown, stage, agent, named=named), Fault(stage, agent))
+
+    def _bisected(self, feed: Feed, stage: Stage, agent: str) -> Fault | None:
+        """The part of the graph that its file gets wrong, found by writing parts of it."""
+        probe, lowered = self.chain.probe, self.chain.lowered
+        if probe is None or lowered is None or stage == "parser":
+            return None
+        return first_wrong_part(lowered, feed, probe, self.k, stage=stage, agent=agent)
 
     def _wrong_feed(self, graph: Graph, feeds: list[Feed], side: Side) -> Feed | None:
         """The first input on which ``side`` is not equivalent to ``graph``."""

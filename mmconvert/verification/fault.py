@@ -8,10 +8,13 @@ from typing import Any, Literal, get_args
 from mmconvert.verification.compare import Error
 
 Stage = Literal["parser", "pass", "emitter", "file", "runtime", "unknown"]
-"""Where a fault came in: mmconvert read the source wrongly; one of its passes changed what the graph computes;
-its emitter wrote something else than the graph it was given; the file computes something else than the source,
-where it is not known who wrote it; the runtime computes something else than the file says; or none of these
-could be shown, because the file cannot be read back."""
+"""Where a fault came in.
+
+parser: mmconvert read the source in another way than the source's own framework does. pass: one of its passes
+changed what the graph computes. emitter: it wrote something else than the graph that it was given. file: the
+file computes something else than the source, and it is not known who wrote it. runtime: the runtime computes
+something else than the file says. unknown: none of these could be shown, as the file cannot be read back.
+"""
 
 Culprit = Literal[Stage, "none"]
 """The first stage that is at fault, or none: all agree."""

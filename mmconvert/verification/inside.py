@@ -1,9 +1,9 @@
-"""The inner values of a run beside those of a graph: which operator adds an error, and which only passes it on.
+"""The inner values of a run beside those of a graph: which operator adds an error, and which passes it on.
 
 A value that is right is recognised by its numbers. Of what is wrong each operator is computed once more from
-the operands that the run itself has for it. Where that gives a value of the run, the operator is right and only
-passes on what came before. Where it does not, the operator has an error of its own. So two faults are told
-apart in one pass, and what lies behind the first is not suspected of it.
+the operands that the run itself has for it. Where that gives a value of the run, the operator is right and
+only passes on what came before. Where it does not, the operator has an error of its own. So two faults are
+told apart in one pass, and what lies behind the first is not suspected of it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from mmconvert.verification import compare, quanta
 from mmconvert.verification.compare import Error
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.insight import insights
+from mmconvert.verification.invariants import invariants
 from mmconvert.verification.localize import first_divergence
 from mmconvert.verification.roundings import Trials
 from mmconvert.verification.saturation import excuse, is_approximate, logarithm, saturates
@@ -134,16 +135,20 @@ def judge(
     ]
     verdict.source_outputs = _summarise(witnessed)
     scores: list[list[OutputVerdict]] = []
+    runs: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = []
     try:
         for o in observations:
             progress(f"running the target in {target.description}")
             actual = _run(target, o.feed, o.truth, verdict.notes)
+            runs.append((o.truth, actual))
             trusted = verdict.source_agrees
             scores.append([_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends])
     except (InvalidModelError, UnsupportedError, UsageError) as error:
         verdict.failure = str(error)
     verdict.outputs = _summarise(scores)
+    verdict.invariants = invariants(graph, runs, verdict.outputs) if scores else []
     verdict.notes += insights(graph, [o.truth for o in observations], verdict.outputs)
+    verdict.notes += [f"the output {i.output!r}: not {i.rule}" for i in verdict.invariants if not i.held]
     if localize and not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_severity(o) for o in scores[i]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmconvert.ir.graph import Node, Value
+from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, Layout
 from mmconvert.verification.shown import Shown, stem

@@ -39,6 +39,25 @@ class OutputVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Invariant:
+    """One thing that must hold.
+
+    Attributes:
+        output: of which output.
+        rule: in a few words.
+        held: whether it did, on every input.
+    """
+
+    output: str
+    rule: str
+    held: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The invariant as plain data."""
+        return {"output": self.output, "rule": self.rule, "held": self.held}
+
+
+@dataclass(frozen=True, slots=True)
 class Divergence:
     """The first operator of the source whose value is wrong in the target.
 
@@ -96,6 +115,7 @@ class Verdict:
         faults: what is wrong, stage after stage and operator after operator; see ``culprit``.
         layers: of a target that is not equivalent the error of each value along the network, where it was
             looked for.
+        invariants: what must hold of each output whatever its numbers, and whether it does.
         notes: what a reader should know.
     """
 
@@ -110,6 +130,7 @@ class Verdict:
     first_divergence: Divergence | None = None
     faults: list[Fault] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
+    invariants: list[Invariant] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, signature: str, other: Verdict) -> None:
@@ -120,6 +141,7 @@ class Verdict:
         self.first_divergence = self.first_divergence or other.first_divergence
         self.faults += other.faults
         self.layers = self.layers or other.layers
+        self.invariants += [replace(i, output=f"{signature}/{i.output}") for i in other.invariants]
         self.notes += [note for note in other.notes if note not in self.notes]
 
     @property
@@ -169,5 +191,6 @@ class Verdict:
             "culprit": self.culprit,
             "faults": [fault.to_json() for fault in self.faults],
             "layers": [layer.to_json() for layer in self.layers],
+            "invariants": [invariant.to_json() for invariant in self.invariants],
             "notes": self.notes,
         }

@@ -1,5 +1,5 @@
-"""Ways to break mmconvert: a rule that reads or writes one attribute or weight wrongly, a pass that changes what
-a graph computes, a file that is changed after it was written, a runtime that computes something else."""
+"""Ways to break mmconvert: a rule that reads or writes one attribute or weight wrongly, a pass that changes
+what a graph computes, a runtime that computes something else."""
 
 from __future__ import annotations
 

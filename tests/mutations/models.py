@@ -1,4 +1,4 @@
-"""Small models with one of each of many operators, as ONNX files: a CNN, recurrent layers, a transformer, and a
+"""Small models with one each of many operators, as ONNX files: CNNs, recurrent layers, a transformer, and a
 quantized net. They are made once, before anything is broken."""
 
 from __future__ import annotations

@@ -123,7 +123,15 @@ PASSES = [
         weight(1, read_across),
         "weight under permute",
     ),
-    passes("weight doubled|alpha=2.0", "transformer", "ncnn", "legalize", ops.Gemm, weight(1, twice), "weight doubled|alpha=2.0"),
+    passes(
+        "weight doubled|alpha=2.0",
+        "transformer",
+        "ncnn",
+        "legalize",
+        ops.Gemm,
+        weight(1, twice),
+        "weight doubled|alpha=2.0",
+    ),
     passes("epsilon", "transformer", "mnn", "legalize", ops.LayerNorm, EPSILON, "epsilon=1e-05"),
     passes("no bias", "gru", "tflite", "fold_constants", ops.Gemm, weight(2, zero), IS_ADDED),
 ]
@@ -238,7 +246,14 @@ AFTERWARDS = [
         "scaled|doubled",
     ),
     patched("half turn", "cnn", "tflite", "Conv", tflite_weight("CONV_2D", 1, half_turn_nhwc), IS_TURNED),
-    patched("no bias", "cnn", "tflite", "Gemm", tflite_weight("FULLY_CONNECTED", 2, zero), "bias left out|beta=0.0"),
+    patched(
+        "no bias",
+        "cnn",
+        "tflite",
+        "Gemm",
+        tflite_weight("FULLY_CONNECTED", 2, zero),
+        "bias left out|beta=0.0",
+    ),
     patched(
         "slope",
         "cnn",

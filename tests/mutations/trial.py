@@ -82,7 +82,7 @@ def _outputs(target: Path, format: str, source: Path) -> tuple[Array, Array]:
 
 
 def mmdnn(source: Array, target: Array) -> bool:
-    """Both sorted, the longer cut; then an error of 15 %, 12 dB of signal over noise, 30 dB of peak over it."""
+    """Both sorted, the longer cut; then an error below 0.15, 12 dB of signal and 30 dB of peak over noise."""
     size = min(len(source), len(target))
     a, b = np.sort(source)[::-1][:size], np.sort(target)[::-1][:size]
     error = float(np.max(np.abs(a - b)))

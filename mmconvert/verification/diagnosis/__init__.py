@@ -1,6 +1,7 @@
 """What a wrong value is instead: what usually goes wrong is tried, one family of hypotheses in each file.
 
-The numbers that the operator got are known, so each hypothesis is a computation, right or wrong: "matches under permute(0,2,3,1)", "matches with epsilon=0.001", "matches with the gates in the order 0,2,1,3".
+The numbers that the operator got are known, so each hypothesis is a computation, right or wrong: "matches
+under permute(0,2,3,1)", "matches with epsilon=0.001", "matches with the gates in the order 0,2,1,3".
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
+from mmconvert.verification import compare
 from mmconvert.verification.diagnosis import (
     activations,
     arrangement,
@@ -29,6 +31,9 @@ FAMILIES = (attributes, recurrent, swaps, weights, activations, arrangement, ope
 MOST_ELEMENTS = 1 << 22
 """Larger values are not explained: each hypothesis is a run of the operator."""
 
+LEAST_INTEGERS = 16
+"""A few integers, or truth values, are soon explained by anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -40,7 +45,10 @@ class Diagnosis:
 
 def diagnose(suspect: Suspect) -> Diagnosis | None:
     """The first hypothesis that gives exactly what was computed; None when there is none."""
-    if suspect.actual.size > MOST_ELEMENTS or suspect.actual.shape != suspect.expected.shape:
+    actual = suspect.actual
+    if actual.size > MOST_ELEMENTS or actual.shape != suspect.expected.shape:
+        return None
+    if actual.size < LEAST_INTEGERS and not compare.is_inexact(actual.dtype):
         return None
     for family in FAMILIES:
         for hypothesis in family.hypotheses(suspect):

@@ -1,4 +1,4 @@
-"""A factor, or an addend: a wrong scale or zero point, a normalisation done twice, or weights rounded coarsely."""
+"""A factor, or an addend: a wrong scale or zero point, or a normalisation that is done twice."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ EVEN, BEFORE = "((1,1),(1,1))", "((2,0),(2,0))"
             pool("AveragePool", EVEN, " count_include_pad=True"),
             "matches with count_include_pad=True",
         ),
+        (pool("MaxPool", EVEN), pool("AveragePool", EVEN), "matches with AveragePool for MaxPool"),
         (
             graph("%1 = Softmax(x) {axis=1}"),
             graph("%1 = Softmax(x) {axis=3}"),

@@ -20,12 +20,13 @@ from mmconvert.verification.diagnosis import (
     scale,
     swaps,
     weights,
+    windows,
 )
 from mmconvert.verification.diagnosis.suspect import Suspect
 
 __all__ = ["Diagnosis", "Suspect", "diagnose"]
 
-FAMILIES = (attributes, recurrent, swaps, weights, activations, arrangement, operands, scale)
+FAMILIES = (attributes, windows, recurrent, swaps, weights, activations, arrangement, operands, scale)
 """In the order in which they are tried: what says more comes first, and what fits more comes last."""
 
 MOST_ELEMENTS = 1 << 22

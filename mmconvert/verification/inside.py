@@ -24,7 +24,7 @@ from mmconvert.verification.diagnosis import Suspect, diagnose
 from mmconvert.verification.fault import Fault, LayerError, Stage
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import score_value
-from mmconvert.verification.matching import LEAST, NAME, Match, arrangements, likeness
+from mmconvert.verification.matching import Match, arrangements, likeness
 from mmconvert.verification.saturation import MOVES
 from mmconvert.verification.segment import Segment, segment_of
 from mmconvert.verification.shown import Shown
@@ -117,6 +117,7 @@ class _Search:
         self._right: dict[Value, tuple[Error, Error]] = {}
         self._fixed: set[Value] = set()
         self._taken: set[int] = set()
+        self._blamed: set[Node[Op]] = set()
         self._bindings = Bindings()
         self._ends = dict(zip(self.graph.outputs, self.graph.output_names, strict=True))
         self._arrays = {value: self.feed[value.name] for value in self.graph.inputs}
@@ -202,7 +203,7 @@ class _Search:
             score = score_value(value, match.array, local.expected, local.own, self.k)
             error = score.error
             suspect = Suspect(local.part, match.array, local.expected, self._tight(local, item.budget))
-            self.faults.append(self._fault(suspect, match, error, score.budget.worst(item.budget)))
+            self._blame(suspect, match, error, score.budget.worst(item.budget))
         self._match(value, match)
         total = compare.measure(match.array, item.truth)
         self._add_layer(node, value, total, error, item.budget)
@@ -232,14 +233,8 @@ class _Search:
         if value in self._ends or self.named:
             likely = [entry for entry in likely if entry[2].name in names]
             return next(self._nearest(likely[0][2], truth)) if likely else None
-        for score, _, item in likely:
-            matches = list(self._nearest(item, truth))
-            for match in matches:
-                if self._is_confirmed(value, match):
-                    return match
-            if score >= NAME + LEAST:
-                return matches[0]
-        return None
+        candidates = (match for _, _, item in likely for match in self._nearest(item, truth))
+        return next((match for match in candidates if self._is_confirmed(value, match)), None)
 
     def _nearest(self, item: Shown, truth: Array) -> Iterator[Match]:
         """The arrangements, those first in which the numbers are most like the truth."""
@@ -273,12 +268,16 @@ class _Search:
             LayerError(node.op.name, node.place, match.shown.name, match.permutation, error, local, allowed)
         )
 
-    def _fault(self, suspect: Suspect, match: Match, error: Error, allowed: Error) -> Fault:
+    def _blame(self, suspect: Suspect, match: Match, error: Error, allowed: Error) -> None:
+        """Notes a fault, once for an operator with several results."""
         found = diagnose(suspect)
         part = suspect.segment
         node = found.node if found is not None and found.node is not None else _principal(part)
+        if node in self._blamed:
+            return
+        self._blamed.add(node)
         places = dict.fromkeys(n.place for n in part.nodes if n.place != node.place)
-        return Fault(
+        fault = Fault(
             self.stage,
             self.agent,
             node.op.name,
@@ -290,6 +289,7 @@ class _Search:
             "" if found is None else found.text,
             tuple(places),
         )
+        self.faults.append(fault)
 
 
 def _readers(value: Value) -> Iterator[Node[Op]]:

@@ -27,6 +27,9 @@ from mmconvert.verification.verdict import OutputVerdict, Verdict
 Progress = Callable[[str], None]
 """Is told what is being done, in a few words, whenever that changes."""
 
+HOPELESS = 1e4
+"""An error that is this many times over its budget does not come of rounding, however often one rounds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -175,11 +178,13 @@ def _score(
     witness = observation.witness if trusted else None
     runs = [observation.own[name], *([witness[name]] if witness is not None else [])]
     score = _judged(observation, value, name, actual, runs, k)
+    if score.passed or (score.error.is_finite and _over(score) > HOPELESS):
+        return score
     for trial in observation.trials:
-        if score.passed:
-            break
         runs.append(trial[name])
         score = _judged(observation, value, name, actual, runs, k)
+        if score.passed:
+            break
     return score
 
 

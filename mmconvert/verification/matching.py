@@ -19,9 +19,6 @@ from mmconvert.verification.shown import Shown, stem
 NAME, STEM, OPERATOR, PLACE, SHAPE = 8, 4, 3, 3, 1
 """What it counts for two values to have the same name, nearly the same, and so on."""
 
-LEAST = 4
-"""Two values with less in common are not taken for the same."""
-
 
 @dataclass(frozen=True, slots=True)
 class Match:

@@ -171,7 +171,7 @@ WRITING = [
         writes(
             "gate order", "lstm", target, ops.LSTM, all_gates(0, 2, 1, 3), "the gates in the order 0,2,1,3"
         )
-        for target in ("onnx", "ncnn", "mnn")
+        for target in ("onnx", "tflite", "ncnn", "mnn")
     ),
     *(
         writes("some gates", "gru", target, ops.GRU, weight(2, gates(1, 0, 2)), "gates of the recurrence")
@@ -207,10 +207,19 @@ WRITING = [
         "under permute",
         "Conv MatMul",
     ),
-    writes("slope", "cnn", "tflite", ops.Elu, attribute(alpha=1.0), "alpha=1.0|scaled"),
+    writes("slope of Elu", "cnn", "tflite", ops.Elu, attribute(alpha=1.0), "alpha=1.0|scaled"),
+    writes("zero point", "quantized", "ncnn", ops.Quantize, weight(2, one_more), "one more|added"),
 ]
 
 AFTERWARDS = [
+    patched(
+        "half turn",
+        "quantized",
+        "tflite",
+        "Conv Dequantize",
+        tflite_weight("CONV_2D", 1, half_turn_nhwc),
+        "half a turn",
+    ),
     patched(
         "one per cent",
         "cnn",
@@ -281,6 +290,14 @@ AFTERWARDS = [
 ]
 
 RUNNING = [
+    runs(
+        "half turn",
+        "quantized",
+        "tflite",
+        "Conv Dequantize",
+        tflite_weight("CONV_2D", 1, half_turn_nhwc),
+        "half a turn",
+    ),
     runs("half turn", "cnn", "onnx", "Conv", onnx_weight("Conv", 1, half_turn), IS_TURNED),
     runs(
         "padding counts",

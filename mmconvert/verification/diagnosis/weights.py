@@ -8,7 +8,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.ir.graph import Node, Value
-from mmconvert.ir.op import Op
+from mmconvert.ir.op import Op, operands
 from mmconvert.ir.types import Array
 from mmconvert.verification.diagnosis.arrangement import orders
 from mmconvert.verification.diagnosis.suspect import Hypothesis, Suspect, varied
@@ -24,13 +24,20 @@ def hypotheses(suspect: Suspect) -> Iterator[Hypothesis]:
         for index, value, array in constants:
             for text, other in _changed(array):
                 run = varied(suspect.segment, Variant(constants={value: other}))
-                yield Hypothesis(f"with the {_NAMES.get(index, f'operand {index}')} {text}", run, node)
+                yield Hypothesis(f"with the {_name(node, index)} {text}", run, node)
         for first, value, array in constants:
             for second, other_value, other in constants:
                 if first < second and array.shape == other.shape and array.dtype == other.dtype:
                     swapped = Variant(constants={value: other, other_value: array})
                     text = f"with the operands {first} and {second} swapped"
                     yield Hypothesis(text, varied(suspect.segment, swapped), node)
+
+
+def _name(node: Node[Op], index: int) -> str:
+    """What an operand is called: as the operator has it, or in words where it has a letter for it."""
+    declared = operands(type(node.op))
+    name = declared[index].name if index < len(declared) else ""
+    return name.replace("_", " ") if len(name) > 1 else _NAMES.get(index, f"operand {index}")
 
 
 def _constants(node: Node[Op]) -> Iterator[tuple[int, Value, Array]]:
@@ -48,10 +55,10 @@ def _changed(array: Array) -> Iterator[tuple[str, Array]]:
     yield "negated", -array
     yield "doubled", 2 * array
     yield "halved", array / 2
-    yield from orders(array)
     if array.ndim > 2:
         spatial = tuple(range(2, array.ndim))
         yield "turned by half a turn", np.flip(array, spatial)
         yield "turned by half a turn", np.flip(array, tuple(range(1, array.ndim - 1)))
+    yield from orders(array)
     if array.size > 1 and array.ndim:
         yield "one place further", np.roll(array, 1, 0)

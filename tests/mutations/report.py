@@ -28,7 +28,7 @@ what way.
 _RULES = """
 The same outputs under the rules by which other tools accept a conversion: MMdnn's tests sort both vectors,
 and want an error below 0.15, 12 dB of signal over noise and 30 dB of peak over noise; torch.onnx warns where
-the largest absolute difference reaches 5e-3 and the largest relative one 0.1; onnx2tf's report wants a
+the largest absolute difference is above 5e-3, or the largest relative one above 0.1; onnx2tf's report wants a
 largest difference of 5e-2 and a cosine of 0.999.
 
 | rule | faults that it misses | of {count} |

@@ -38,6 +38,7 @@ contracts: $(VENV)/.lint
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/support_table.py
+	$(BIN)/python -m tests.mutations.report
 
 check: lint types contracts test test-models
 

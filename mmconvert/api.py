@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmconvert import registry
-from mmconvert.conversion import Plan, Report, require_options, suspicious_weights
+from mmconvert.conversion import Plan, Report, lowered_for, require_options, suspicious_weights
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import read_text
 from mmconvert.interpreter import Precision, Session, Trace
@@ -26,6 +26,7 @@ from mmconvert.ir.types import Array
 from mmconvert.passes import pipeline
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification import sides
+from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, judge, observe
@@ -154,6 +155,7 @@ def convert(
     inputs: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
     k: float = K,
+    framework: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Report:
@@ -185,6 +187,8 @@ def convert(
         inputs: what to compare them on, by the source's names; seeded inputs that fit the model by default.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
+        framework: run the source in its own framework or runtime as well; that has to agree with what
+            mmconvert read.
         progress: is told what is being done.
         **options: ``io_layout``: "source" keeps the order of axes of inputs and outputs, "target" takes that
             of the target's operators. ``precision="fp16"`` stores float32 weights of 1024 elements and more
@@ -223,7 +227,11 @@ def convert(
         )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     _label(model, labels)
-    plan.carry_out(model, report, progress)
+    witness = None
+    if framework and verify:
+        path = Path(source)
+        witness = sides.require_runtime(path, registry.of_source(path, source_format))
+    plan.carry_out(model, report, progress, witness)
     return report
 
 
@@ -363,6 +371,11 @@ def verify(
     reference = observe(graph, _tried(bind(graph, fix_dims or {}), inputs, seed), witness, progress)
     verdict = judge(reference, side, k=k, progress=progress)
     verdict.notes[:0] = notes
+    if not verdict.passed:
+        lowered = lowered_for(bind(graph, fix_dims or {}), formats[1])
+        read = sides.reader(paths[1], formats[1])
+        chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
+        find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
     return verdict
 
 

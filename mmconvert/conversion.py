@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from typing import Any, get_args
 import numpy as np
 
 from mmconvert import dtypes, registry
-from mmconvert.errors import InvalidModelError, UsageError
+from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import require_writable
 from mmconvert.ir.copy import copy_graph, copy_module
 from mmconvert.ir.ends import fix_dims, rename_ends
@@ -28,7 +30,9 @@ from mmconvert.passes.store_weights_as_float16 import store_weights_as_float16
 from mmconvert.registry import Format
 from mmconvert.verification import compare, sides
 from mmconvert.verification import inputs as feeds
+from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
+from mmconvert.verification.fault import Fault
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe
 from mmconvert.verification.narrow import judge_narrow
@@ -135,7 +139,13 @@ class Plan:
         if hasattr(emitter, "require"):
             emitter.require()
 
-    def carry_out(self, module: Module, report: Report, progress: Progress = lambda _: None) -> None:
+    def carry_out(
+        self,
+        module: Module,
+        report: Report,
+        progress: Progress = lambda _: None,
+        witness: Side | None = None,
+    ) -> None:
         """Writes and verifies ``module``, which stays as it is.
 
         Extents, names and inputs that were given are those of its main graph; other signatures stay as they
@@ -143,6 +153,12 @@ class Plan:
 
         The source is run before the target is written, so that nothing is written for a source that cannot
         run. It is run as it is: fixed extents are a matter of the inputs and of the target.
+
+        Args:
+            module: what to write.
+            report: is filled in.
+            progress: is told what is being done.
+            witness: the source in its own framework, which has to agree with how it was read.
         """
         fixed = self._settled(fix_dims(module.graph, self.fix_dims), report)
         written = replace(module, graph=self._ends(fixed))
@@ -151,13 +167,14 @@ class Plan:
             report.warnings.append(f"{self.format.title} has no place for the signatures {left}")
             written.signatures = {}
         lowered = copy_module(written)
-        parts = [_Part("", self._ends(module.graph), lowered.graph)]
-        parts += [_Part(name, written.signatures[name], graph) for name, graph in lowered.signatures.items()]
+        parts = [_Part("", self._ends(module.graph), lowered.graph, written.graph, witness)]
+        for name, graph in lowered.signatures.items():
+            parts.append(_Part(name, written.signatures[name], graph, written.signatures[name]))
         if self.verify:
             with report.timed("verify"):
                 for part in parts:
                     given = self._feeds(written.graph) if not part.signature else feeds.generate(part.source)
-                    part.reference = observe(part.source, given, progress=progress)
+                    part.reference = observe(part.source, given, part.witness, progress)
         progress("converting")
         with report.timed("convert"):
             for part in parts:
@@ -213,6 +230,10 @@ class Plan:
         )
         return IoPermutations(*moved)
 
+    def _lower_again(self, graph: Graph, watch: pipeline.Watch) -> None:
+        """The same passes, with inputs and outputs as the source has them, for who wants to watch."""
+        lower(graph, self.format, watch=watch, **self._own())
+
     def _narrow(self, graphs: Sequence[Graph], report: Report) -> None:
         """Rounds the weights of graphs, and says which had to stay as they are."""
 
@@ -254,22 +275,47 @@ class Plan:
         A runtime that refuses the file says that it is wrong.
         """
         assert part.reference is not None
+        assert part.exact is not None
         side: Side | None
         try:
             side, notes = sides.best(self.path, self.format, part.permutations, part.signature)
         except InvalidModelError as error:
-            return Verdict("executed", failure=str(error))
+            return self._refused(str(error))
         if side is None:
             return Verdict("not executed", notes=notes)
         if self._precision is None:
             verdict = judge(part.reference, side, k=self.k, progress=progress)
         else:
-            assert part.exact is not None
             verdict = judge_narrow(
                 part.reference, part.exact, part.lowered, side, k=self.k, progress=progress
             )
         verdict.notes[:0] = notes
+        if verdict.passed:
+            return verdict
+        with tempfile.TemporaryDirectory() as folder:
+            chain = Chain(
+                part.source,
+                side,
+                sides.reader(self.path, self.format, part.signature),
+                part.witness,
+                part.start,
+                self._lower_again,
+                part.exact if self._precision is None else part.lowered,
+                part.permutations,
+                functools.partial(self._probe, Path(folder)),
+            )
+            find_faults(verdict, chain, [o.feed for o in part.reference.observations], self.k, progress)
         return verdict
+
+    def _probe(self, folder: Path, graph: Graph) -> Side:
+        """A lowered graph as a file of its own, in the runtime of the format."""
+        path = folder / f"part{self.format.suffixes[0]}"
+        registry.load_module(self.format.emitter).write(Module(graph), path, **self._own())
+        return sides.require_runtime(path, self.format)
+
+    def _refused(self, reason: str) -> Verdict:
+        """The verdict on a file that its runtime refuses."""
+        return Verdict("executed", failure=reason, faults=[Fault("emitter", place=str(self.path))])
 
 
 @dataclass(slots=True)
@@ -280,6 +326,8 @@ class _Part:
         signature: its name, empty for the main graph.
         source: the graph as it was read.
         lowered: a copy, which becomes what is written.
+        start: what was copied.
+        witness: the source in its own framework, where that is asked.
         exact: that, before its weights were rounded.
         permutations: how its inputs and outputs were moved.
         reference: what the source computes.
@@ -288,9 +336,23 @@ class _Part:
     signature: str
     source: Graph
     lowered: Graph
+    start: Graph
+    witness: Side | None = None
     exact: Graph | None = None
     permutations: IoPermutations = UNMOVED
     reference: Reference | None = None
+
+
+def lowered_for(graph: Graph, format: Format) -> Graph | None:
+    """``graph`` as it would be written; None where the format cannot be written, or not this graph."""
+    if not format.emitter:
+        return None
+    lowered = copy_graph(graph)
+    try:
+        lower(lowered, format)
+    except UnsupportedError:
+        return None
+    return lowered
 
 
 def require_options(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> None:

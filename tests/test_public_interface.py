@@ -90,6 +90,7 @@ SIGNATURES = {
         "inputs",
         "seed",
         "k",
+        "framework",
         "progress",
         "options",
     ],

@@ -79,6 +79,8 @@ def show_verdict(verdict: Verdict) -> None:
         _show_outputs("output of the source", verdict.source_outputs)
     if verdict.first_divergence is not None:
         click.echo(f"first divergence: {verdict.first_divergence}")
+    for fault in verdict.faults:
+        click.echo(f"{click.style(fault.stage, fg='red', bold=True)}: {fault}")
     for note in verdict.notes:
         click.echo(f"note: {note}")
 

@@ -25,6 +25,7 @@ STEPS = 8
 @writing
 @examples
 @click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Verify on these arrays (.npy, .npz).")
+@click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
 @console.json_option
 def convert(
     source: str | None,

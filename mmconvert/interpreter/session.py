@@ -30,6 +30,9 @@ Precision = Literal["float32", "float64"]
 Trace = Callable[[Node[Op], tuple[Array, ...]], None]
 """Is handed each node with its outputs, right after the node has run. It may not modify them."""
 
+Revise = Callable[[Node[Op], tuple[Array, ...]], tuple[Array, ...]]
+"""Is handed each node with its outputs, also inside of control flow; what it returns is used instead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -85,19 +88,26 @@ class Session:
         weights = sum(tensor.nbytes for tensor in self._constants.values())
         self._pool = Pool(min(LIMIT, weights // 4)) if hold_weights else None
 
-    def run(self, inputs: Mapping[str, Array], *, trace: Trace | None = None) -> dict[str, Array]:
-        """Runs the graph over named inputs; see ``run``."""
+    def run(
+        self, inputs: Mapping[str, Array], *, trace: Trace | None = None, revise: Revise | None = None
+    ) -> dict[str, Array]:
+        """Runs the graph over named inputs; see ``run``, and ``Revise``."""
         arrays = [self._input(value, inputs) for value in self.graph.inputs]
         if unknown := sorted(set(inputs) - {v.name for v in self.graph.inputs}):
             known = ", ".join(v.name for v in self.graph.inputs)
             raise UsageError(
                 f"the model has no input called {', '.join(unknown)}", hint=f"its inputs: {known}"
             )
-        results = self.run_positional(arrays, trace)
+        results = self.run_positional(arrays, trace, revise=revise)
         return dict(zip(self.graph.output_names, results, strict=True))
 
     def run_positional(
-        self, arrays: Sequence[Array], trace: Trace | None = None, *, known: Mapping[str, int] | None = None
+        self,
+        arrays: Sequence[Array],
+        trace: Trace | None = None,
+        *,
+        known: Mapping[str, int] | None = None,
+        revise: Revise | None = None,
     ) -> list[Array]:
         """Runs the graph over inputs in order; returns the outputs in order.
 
@@ -105,6 +115,7 @@ class Session:
             arrays: the inputs.
             trace: is handed every node's outputs.
             known: symbols of the graph around this one.
+            revise: may replace what a node makes.
         """
         bindings = Bindings(known)
         live: list[Array | None] = [None] * len(self._slots)
@@ -113,15 +124,22 @@ class Session:
             live[self._slots[value]] = array
         with single_threaded_blas(), pooled(self._pool):
             for step in self._steps:
-                self._execute(step, live, bindings, trace)
+                self._execute(step, live, bindings, trace, revise)
         return [self._read(self._slots[v], live) for v in self.graph.outputs]  # type: ignore[misc]
 
-    def _execute(self, step: Step, live: list[Array | None], bindings: Bindings, trace: Trace | None) -> None:
+    def _execute(
+        self,
+        step: Step,
+        live: list[Array | None],
+        bindings: Bindings,
+        trace: Trace | None,
+        revise: Revise | None,
+    ) -> None:
         operands = [self._read(slot, live) for slot in step.reads]
         op = step.op.bind(bindings.known)
         try:
             with np.errstate(all="ignore"):  # inf and nan are values here, as in every runtime
-                results = self._evaluate(step, op, operands, bindings)
+                results = self._evaluate(step, op, operands, bindings, revise)
         except InvalidModelError as error:
             if error.where:
                 raise
@@ -130,6 +148,8 @@ class Session:
         except (ArithmeticError, IndexError, MemoryError, TypeError, ValueError) as error:
             raise InvalidModelError(f"{step.op.name} cannot run: {error}", where=step.node.place) from error
         outputs = results if isinstance(results, tuple) else (results,)
+        if revise is not None:
+            outputs = revise(step.node, outputs)
         for slot, value, array in zip(step.writes, step.node.outputs, outputs, strict=True):
             if array.size >= LARGEST:  # a view may claim to be that large, and what reads it would not end
                 text = f"{step.op.name} makes {list(array.shape)}, which no machine holds"
@@ -147,9 +167,16 @@ class Session:
             if self._pool is not None and array is not None and unseen:
                 self._pool.give(array)
 
-    def _evaluate(self, step: Step, op: Op, operands: list[Array | None], bindings: Bindings) -> Any:
+    def _evaluate(
+        self,
+        step: Step,
+        op: Op,
+        operands: list[Array | None],
+        bindings: Bindings,
+        revise: Revise | None,
+    ) -> Any:
         if isinstance(op, ControlOp):
-            return op.execute(functools.partial(self._subgraph, bindings), *operands)
+            return op.execute(functools.partial(self._subgraph, bindings, revise), *operands)
         if step.overwrites:
             x = operands[0]
             # Held by `live`, `operands`, `x` and the call itself: no view, no trace, nobody else can see it.
@@ -185,11 +212,13 @@ class Session:
             array.astype(value.type.dtype, copy=False) if self.precision == "float32" else array
         )
 
-    def _subgraph(self, outer: Bindings, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+    def _subgraph(
+        self, outer: Bindings, revise: Revise | None, graph: Graph, arrays: Sequence[Array]
+    ) -> list[Array]:
         session = self._children.get(graph)
         if session is None:
             session = self._children[graph] = Session(graph, self.precision, hold_weights=self._hold)
-        return session.run_positional(arrays, known=outer.known)
+        return session.run_positional(arrays, known=outer.known, revise=revise)
 
     def _slot(self, value: Value | None) -> int:
         if value is None:

@@ -68,6 +68,11 @@ class Error:
         """The sum of each."""
         return Error(self.maximum + other.maximum, self.l2 + other.l2)
 
+    def to_json(self) -> dict[str, float | str]:
+        """Both numbers, infinite ones as the string "inf"."""
+        pairs = (("maximum", self.maximum), ("l2", self.l2))
+        return {name: value if abs(value) < float("inf") else str(value) for name, value in pairs}
+
     @property
     def is_finite(self) -> bool:
         """False for what cannot be measured: another shape, another integer, NaN in another place."""
@@ -82,7 +87,7 @@ def floor(dtype: DType) -> float:
     """The error that an output of ``dtype`` may have even when the source run happens to be exact."""
     if dtype == dtypes.F64 or dtype == np.complex128:
         return FLOAT64
-    if not _is_inexact(dtype):
+    if not is_inexact(dtype):
         return 0.0
     info: Any = ml_dtypes.finfo if dtypes.is_float(dtype) else np.finfo
     return float(ROUNDINGS if dtype.itemsize >= 4 else NARROW_ROUNDINGS) * float(info(dtype).eps)
@@ -104,11 +109,11 @@ def measure(actual: Array, truth: Array, own: Array | None = None) -> Error:
     """
     if actual.shape != truth.shape:
         return UNLIKE
-    if not _is_inexact(truth.dtype):
+    if not is_inexact(truth.dtype):
         # Not element types: a format may have another width of integer.
         equal = (actual == truth) | (actual == own if own is not None else False)
-        return NONE if bool(np.all(equal)) and not _is_inexact(actual.dtype) else UNLIKE
-    if not _is_inexact(actual.dtype):
+        return NONE if bool(np.all(equal)) and not is_inexact(actual.dtype) else UNLIKE
+    if not is_inexact(actual.dtype):
         return UNLIKE
     wide = np.complex128 if np.iscomplexobj(truth) else np.float64
     a, t = actual.astype(wide).reshape(-1), truth.astype(wide).reshape(-1)
@@ -121,7 +126,8 @@ def measure(actual: Array, truth: Array, own: Array | None = None) -> Error:
     return _distance(a[finite], t[finite])
 
 
-def _is_inexact(dtype: DType) -> bool:
+def is_inexact(dtype: DType) -> bool:
+    """True for what is rounded; false for what has to be equal."""
     return dtypes.is_float(dtype) or np.issubdtype(dtype, np.complexfloating)
 
 

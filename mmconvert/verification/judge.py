@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -13,17 +13,22 @@ from mmconvert import dtypes
 from mmconvert.errors import InvalidModelError, MMConvertError, UnsupportedError, UsageError
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Array, DType
-from mmconvert.verification import compare, quanta, steps
+from mmconvert.verification import compare, quanta
 from mmconvert.verification.compare import Error
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.insight import insights
+from mmconvert.verification.invariants import invariants
 from mmconvert.verification.localize import first_divergence
+from mmconvert.verification.roundings import Trials
 from mmconvert.verification.saturation import excuse, is_approximate, logarithm, saturates
 from mmconvert.verification.sides import Side, interpreted
 from mmconvert.verification.verdict import OutputVerdict, Verdict
 
 Progress = Callable[[str], None]
 """Is told what is being done, in a few words, whenever that changes."""
+
+HOPELESS = 1e4
+"""An error that is this many times over its budget does not come of rounding, however often one rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Observation:
         witness: the outputs of the source's own framework, where it was asked.
         unrounded: the same before the weights were rounded, where they were: what float32 arithmetic does to
             the one it may do to the other.
-        nudged: the outputs in float32 for inputs that are one rounding away, where that may matter.
+        trials: the outputs in float32 where every operation rounds otherwise.
     """
 
     feed: Feed
@@ -45,7 +50,7 @@ class Observation:
     own: Mapping[str, Array]
     witness: Mapping[str, Array] | None = None
     unrounded: Observation | None = None
-    nudged: Sequence[Mapping[str, Array]] = ()
+    trials: Iterable[Mapping[str, Array]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,7 @@ def observe(
             except UsageError as error:
                 refused = error
                 continue
-        nudged = [own_side.run(other) for other in steps.nudged(graph, feed)]
-        reference.observations.append(Observation(feed, truth, own, seen, nudged=nudged))
+        reference.observations.append(Observation(feed, truth, own, seen, trials=Trials(graph, feed)))
     if refused is not None:
         if not reference.observations:
             raise refused
@@ -106,7 +110,12 @@ def observe(
 
 
 def judge(
-    reference: Reference, target: Side, *, k: float = compare.K, progress: Progress = lambda _: None
+    reference: Reference,
+    target: Side,
+    *,
+    k: float = compare.K,
+    progress: Progress = lambda _: None,
+    localize: bool = True,
 ) -> Verdict:
     """The verdict on ``target``.
 
@@ -118,6 +127,7 @@ def judge(
         target: what is judged.
         k: how many times the source's error the target may have.
         progress: is told what runs.
+        localize: whether to look for the first wrong operator of a target that is not equivalent.
     """
     graph, observations = reference.graph, reference.observations
     ends = list(zip(graph.output_names, graph.outputs, strict=True))
@@ -128,17 +138,21 @@ def judge(
     ]
     verdict.source_outputs = _summarise(witnessed)
     scores: list[list[OutputVerdict]] = []
+    runs: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = []
     try:
         for o in observations:
             progress(f"running the target in {target.description}")
             actual = _run(target, o.feed, o.truth, verdict.notes)
+            runs.append((o.truth, actual))
             trusted = verdict.source_agrees
             scores.append([_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends])
     except (InvalidModelError, UnsupportedError, UsageError) as error:
         verdict.failure = str(error)
     verdict.outputs = _summarise(scores)
+    verdict.invariants = invariants(graph, runs, verdict.outputs) if scores else []
     verdict.notes += insights(graph, [o.truth for o in observations], verdict.outputs)
-    if not verdict.failure and not all(o.passed for o in verdict.outputs):
+    verdict.notes += [f"the output {i.output!r}: not {i.rule}" for i in verdict.invariants if not i.held]
+    if localize and not verdict.failure and not all(o.passed for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_severity(o) for o in scores[i]))
         _localize(verdict, graph, target, observations[worst].feed, k)
@@ -147,7 +161,7 @@ def judge(
 
 def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float) -> None:
     try:
-        actual = target.intermediates(_fed(feed, target, []))
+        actual = target.intermediates(fed(feed, target, []))
     except MMConvertError as error:
         verdict.notes.append(f"the first wrong operator was not looked for: {error.message}")
         return
@@ -157,41 +171,80 @@ def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float
 def _score(
     observation: Observation, value: Value, name: str, actual: Array, k: float, *, trusted: bool = False
 ) -> OutputVerdict:
-    """One output on one input; ``trusted`` lets the error of the source's framework count as its own."""
-    truth, own = observation.truth[name], observation.own[name]
+    """One output on one input; ``trusted`` lets the error of the source's framework count as its own.
+
+    What is over the budget of one float32 run may be within that of several.
+    """
+    witness = observation.witness if trusted else None
+    runs = [observation.own[name], *([witness[name]] if witness is not None else [])]
+    score = _judged(observation, value, name, actual, runs, k)
+    if score.passed or (score.error.is_finite and _over(score) > HOPELESS):
+        return score
+    for trial in observation.trials:
+        runs.append(trial[name])
+        score = _judged(observation, value, name, actual, runs, k)
+        if score.passed:
+            break
+    return score
+
+
+def score_value(value: Value, actual: Array, truth: Array, own: Array, k: float) -> OutputVerdict:
+    """An inner value beside one run of the source, by the rule for outputs."""
+    name = value.name
+    return _judged(Observation({}, {name: truth}, {name: own}), value, name, actual, [own], k)
+
+
+def _judged(
+    observation: Observation, value: Value, name: str, actual: Array, runs: Sequence[Array], k: float
+) -> OutputVerdict:
+    """One output beside several runs of the source, of which the first is its own."""
+    truth, own = observation.truth[name], runs[0]
     if own.shape != truth.shape:  # rounding decided how many elements there are
         truth = own
-    witness = observation.witness[name] if trusted and observation.witness is not None else own
+    runs = [run for run in runs if run.shape == truth.shape]
+    if not compare.is_inexact(
+        own.dtype
+    ):  # where it decides between integers, each run is as good as the first
+        own = next((run for run in runs if compare.measure(actual, truth, run).is_finite), own)
     twin = observation.unrounded
     pair = (own, truth) if twin is None else (twin.own[name], twin.truth[name])
-    score = _compare(name, actual, truth, own, witness, pair, k)
+    score = _compare(name, actual, truth, own, runs, pair, k)
     unit = quanta.quantum(value)
     alike = actual.shape == truth.shape and dtypes.is_float(actual.dtype) == dtypes.is_float(own.dtype)
-    if not score.passed and unit and alike:
-        return _on_grid(score, actual, truth, own, witness, unit)
+    if unit and alike:
+        on_grid = _on_grid(score, actual, truth, own, runs, unit, k)
+        return score if score.passed and on_grid.passed else on_grid
     if not score.passed and is_approximate(value):
-        return _compare(name, excuse(actual, truth), truth, own, excuse(witness, truth), pair, k, own.dtype)
-    others = [found[name] for found in observation.nudged if found[name].shape == truth.shape]
-    if not score.passed and others:
-        witness = max((witness, *others), key=lambda array: compare.measure(array, truth, own).maximum)
-        score = _compare(name, actual, truth, own, witness, pair, k)
+        excused = [excuse(run, truth) for run in runs]
+        return _compare(name, excuse(actual, truth), truth, own, excused, pair, k, own.dtype)
     if not score.passed or not saturates(value):
         return score
-    a, t, o, w, *p = (logarithm(array, own.dtype) for array in (actual, truth, own, witness, *pair))
-    return max(score, _compare(name, a, t, o, w, (p[0], p[1]), k, own.dtype), key=_over)
+    a, t, o, *p = (logarithm(array, own.dtype) for array in (actual, truth, own, *pair))
+    logs = [logarithm(run, own.dtype) for run in runs]
+    return max(score, _compare(name, a, t, o, logs, (p[0], p[1]), k, own.dtype), key=_over)
 
 
 def _on_grid(
-    exact: OutputVerdict, actual: Array, truth: Array, own: Array, witness: Array, unit: float
+    exact: OutputVerdict,
+    actual: Array,
+    truth: Array,
+    own: Array,
+    runs: Sequence[Array],
+    unit: float,
+    k: float,
 ) -> OutputVerdict:
-    """Judges values on a grid, each of which may be one unit away; what floats may differ by comes on top."""
+    """Judges values on a grid, each of which may be one unit away; what floats may differ by comes on top.
+
+    As many may be as rounding explains, or ``k`` times as many as are in the runs of the source.
+    """
     near, allowed = quanta.nearest(actual, truth, own), quanta.one(truth, unit)
     allowed = allowed.plus(exact.budget) if exact.budget.is_finite else allowed
     error = compare.measure(actual.astype(np.float64), near)
-    own_error = compare.measure(witness.astype(np.float64), quanta.nearest(witness, truth, own))
+    errors = (compare.measure(run.astype(np.float64), quanta.nearest(run, truth, own)) for run in runs)
     share = quanta.moved(actual, near, unit)
-    passed = error.within(allowed) and not quanta.is_too_many(share, actual.size)
-    return OutputVerdict(exact.name, error, own_error, allowed, passed, share)
+    usual = max(quanta.moved(run.astype(np.float64), truth, unit) for run in runs)
+    passed = error.within(allowed) and not quanta.is_too_many(share, actual.size, k * usual)
+    return OutputVerdict(exact.name, error, reduce(Error.worst, errors), allowed, passed, share)
 
 
 def _compare(
@@ -199,7 +252,7 @@ def _compare(
     actual: Array,
     truth: Array,
     own: Array,
-    witness: Array,
+    runs: Sequence[Array],
     twin: tuple[Array, Array],
     k: float,
     dtype: DType | None = None,
@@ -208,14 +261,15 @@ def _compare(
 
     Args:
         name: the output's.
-        actual, truth, own, witness: what is judged, and what the source computes.
+        actual, truth, own: what is judged, and what the source computes.
+        runs: what the source computes, in several ways; those whose error can be measured count.
         twin: the float32 outputs and their truth whose error counts as well.
         k: how many times the source's error the target may have.
         dtype: that of the output, where the arrays are something else than the output itself.
     """
-    own_error = compare.measure(own, truth, own).worst(compare.measure(witness, truth, own))
-    twin_error = compare.measure(twin[0], twin[1], twin[0])
-    own_error = own_error.worst(twin_error) if twin_error.is_finite else own_error
+    errors = [compare.measure(own, truth, own), *(compare.measure(run, truth, own) for run in runs)]
+    errors.append(compare.measure(twin[0], twin[1], twin[0]))
+    own_error = reduce(Error.worst, (e for e in errors[1:] if e.is_finite), errors[0])
     allowed = compare.budget(own_error, dtype or own.dtype, k)
     error = compare.measure(actual, truth, own)
     return OutputVerdict(name, error, own_error, allowed, error.within(allowed))
@@ -250,13 +304,13 @@ def _severity(output: OutputVerdict) -> tuple[bool, float]:
 
 def _run(side: Side, feed: Feed, truth: Mapping[str, Array], notes: list[str]) -> Mapping[str, Array]:
     """The outputs of ``side`` under the names of the truth."""
-    results = side.run(_fed(feed, side, notes))
+    results = side.run(fed(feed, side, notes))
     if set(results) == set(truth):
         return results
     return dict(zip(truth, _matched("outputs", truth, results, side, notes), strict=True))
 
 
-def _fed(feed: Feed, side: Side, notes: list[str]) -> Feed:
+def fed(feed: Feed, side: Side, notes: list[str]) -> Feed:
     """``feed`` under the names that the side has for its inputs, matched in order when they differ."""
     names = side.runnable.inputs
     if set(names) == set(feed):

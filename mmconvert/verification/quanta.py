@@ -73,6 +73,9 @@ def moved(actual: Array, truth: Array, unit: float) -> float:
     return float(np.mean(np.abs(actual - truth) > unit / 2)) if truth.size else 0.0
 
 
-def is_too_many(share: float, count: int) -> bool:
-    """Whether ``share`` of ``count`` values off by one unit is more than rounding explains."""
-    return share * count > max(1.0, MOST * count)
+def is_too_many(share: float, count: int, usual: float = 0.0) -> bool:
+    """Whether ``share`` of ``count`` values off by one unit is more than rounding explains.
+
+    ``usual`` is what the source shows that rounding does to it.
+    """
+    return share * count > max(1.0, max(MOST, usual) * count)

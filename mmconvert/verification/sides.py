@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,15 +139,22 @@ def require_runtime(path: Path, format: registry.Format) -> Side:
     return side
 
 
+def reader(path: Path, format: registry.Format, signature: str = "") -> Callable[[], Graph] | None:
+    """Parses a file, or one of its signatures, by our reader; None when the format has no reader."""
+    if not format.parser:
+        return None
+    options = {"signature": signature} if signature else {}
+    return lambda: registry.load_module(format.parser).load(path, **options).graph
+
+
 def read_back(
     path: Path, format: registry.Format, permutations: IoPermutations = UNMOVED, signature: str = ""
 ) -> Side | None:
     """A file parsed by our reader and run in the interpreter; None when the format has no reader."""
-    options = {"signature": signature} if signature else {}
-    if not format.parser:
+    read = reader(path, format, signature)
+    if read is None:
         return None
-    graph: Graph = registry.load_module(format.parser).load(path, **options).graph
-    return Side(Interpreted(graph), "interpreter (float32)", "read back", permutations)
+    return Side(Interpreted(read()), "interpreter (float32)", "read back", permutations)
 
 
 def best(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mmconvert.verification.compare import Error
+from mmconvert.verification.fault import Culprit, Fault, LayerError
 
 Level = Literal["executed", "simulated", "read back", "structure only", "not executed"]
 """How the target was judged. Only the first three can pass."""
@@ -33,8 +34,27 @@ class OutputVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
-        numbers = {n: _numbers(getattr(self, n)) for n in ("error", "source_error", "budget")}
+        numbers = {n: getattr(self, n).to_json() for n in ("error", "source_error", "budget")}
         return {"name": self.name, "passed": self.passed, **numbers}
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One thing that must hold.
+
+    Attributes:
+        output: of which output.
+        rule: in a few words.
+        held: whether it did, on every input.
+    """
+
+    output: str
+    rule: str
+    held: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The invariant as plain data."""
+        return {"output": self.output, "rule": self.rule, "held": self.held}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +91,8 @@ class Divergence:
         return {
             **texts,
             "fused": list(self.fused),
-            "error": _numbers(self.error),
-            "budget": _numbers(self.budget),
+            "error": self.error.to_json(),
+            "budget": self.budget.to_json(),
         }
 
 
@@ -92,6 +112,10 @@ class Verdict:
             signal to noise in decibels; ``outputs`` is then about the graph with these weights.
         failure: why the target could not be run, although its runtime is there.
         first_divergence: the first wrong operator, when there is one and it could be found.
+        faults: what is wrong, stage after stage and operator after operator; see ``culprit``.
+        layers: of a target that is not equivalent the error of each value along the network, where it was
+            looked for.
+        invariants: what must hold of each output whatever its numbers, and whether it does.
         notes: what a reader should know.
     """
 
@@ -104,6 +128,9 @@ class Verdict:
     losses: dict[str, float] = field(default_factory=dict)
     failure: str = ""
     first_divergence: Divergence | None = None
+    faults: list[Fault] = field(default_factory=list)
+    layers: list[LayerError] = field(default_factory=list)
+    invariants: list[Invariant] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, signature: str, other: Verdict) -> None:
@@ -112,6 +139,9 @@ class Verdict:
         self.losses |= {f"{signature}/{name}": loss for name, loss in other.losses.items()}
         self.failure = self.failure or other.failure
         self.first_divergence = self.first_divergence or other.first_divergence
+        self.faults += other.faults
+        self.layers = self.layers or other.layers
+        self.invariants += [replace(i, output=f"{signature}/{i.output}") for i in other.invariants]
         self.notes += [note for note in other.notes if note not in self.notes]
 
     @property
@@ -129,6 +159,13 @@ class Verdict:
     def source_agrees(self) -> bool:
         """False when the source's own framework computes something else than what mmconvert read."""
         return all(o.passed for o in self.source_outputs)
+
+    @property
+    def culprit(self) -> Culprit:
+        """Who is wrong: the first stage that is, or "none" for a target that is equivalent or was not run."""
+        if self.passed or not self.was_run:
+            return "none"
+        return self.faults[0].stage if self.faults else "unknown"
 
     @property
     def summary(self) -> str:
@@ -151,11 +188,9 @@ class Verdict:
             "losses": {n: v if v < float("inf") else str(v) for n, v in self.losses.items()},
             "failure": self.failure,
             "first_divergence": None if found is None else found.to_json(),
+            "culprit": self.culprit,
+            "faults": [fault.to_json() for fault in self.faults],
+            "layers": [layer.to_json() for layer in self.layers],
+            "invariants": [invariant.to_json() for invariant in self.invariants],
             "notes": self.notes,
         }
-
-
-def _numbers(error: Error) -> dict[str, float | str]:
-    return {
-        n: v if abs(v) < float("inf") else str(v) for n, v in (("maximum", error.maximum), ("l2", error.l2))
-    }

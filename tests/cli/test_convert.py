@@ -267,7 +267,20 @@ def test_a_target_that_is_wrong(mmconvert: Command, tmp_path: Path, monkeypatch:
     assert (tmp_path / "m.onnx").exists()
     done = mmconvert(digits.KERAS, tmp_path / "m.onnx", "--json")
     assert done.code == 1
-    assert done.document["verdict"]["passed"] is False
+    verdict = done.document["verdict"]
+    assert (verdict["passed"], verdict["culprit"]) == (False, "runtime")
+
+
+def test_a_source_whose_own_runtime_disagrees(
+    mmconvert: Command, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = onnxruntime.Session.run
+    monkeypatch.setattr(
+        onnxruntime.Session, "run", lambda self, x: {n: np.roll(a, 1, -1) for n, a in right(self, x).items()}
+    )
+    assert mmconvert(samples / "digits.onnx", tmp_path / "m.tflite").code == 0
+    done = mmconvert(samples / "digits.onnx", tmp_path / "m.tflite", "--framework", "--json")
+    assert (done.code, done.document["verdict"]["culprit"]) == (1, "parser")
 
 
 def test_a_target_that_its_runtime_refuses(

@@ -107,9 +107,14 @@ def test_verify_what_is_not_equivalent(mmconvert: Command, samples: Path, tmp_pa
     assert done.code == 1
     assert "NOT equivalent (executed)" in done.out
     assert "first divergence: MaxPool at MaxPooling2D 'pool' (error " in done.out
+    assert "file: the file says something else than the source: MaxPool at MaxPooling2D 'pool' (" in done.out
+    assert "; matches with AveragePool for MaxPool" in done.out
     assert "does not compute what" in done.err
     document = mmconvert("verify", samples / "digits.keras", tmp_path / "other.onnx", "--json").document
     assert document["first_divergence"]["operator"] == "MaxPool"
+    assert document["culprit"] == "file"
+    (fault,) = document["faults"]
+    assert (fault["operator"], fault["diagnosis"]) == ("MaxPool", "matches with AveragePool for MaxPool")
 
 
 @pytest.mark.usefixtures("nothing_installed")

@@ -22,10 +22,14 @@ from mmconvert.files import atomic_write
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
+from mmconvert.passes.fuse_silu import fuse_silu
+from mmconvert.passes.outcome import Pass
+from mmconvert.passes.unpack_weights import unpack_weights
 
-__all__ = ["PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
 PRECISIONS = ("fp16",)
+PASSES: tuple[Pass, ...] = (unpack_weights, fuse_silu)
 SUFFIXES = (".mnn",)
 TARGET_LAYOUT = Layout.NCHW
 _FROM_ONNX = 3

@@ -1,6 +1,6 @@
 """NCNN and MNN files: how fast they run and how fast they are made, against pnnx and MNN's own converter.
 
-python -m benchmarks.mobile [--rounds N] [--seconds S] [--only TEXT] [--conversions N]
+python -m benchmarks.mobile [--rounds N] [--seconds S] [--only TEXT] [--conversions N] [--part latency|conversion]
 """
 
 from __future__ import annotations
@@ -188,21 +188,40 @@ def _verdict(met: bool) -> str:
     return "met" if met else "missed"
 
 
-def note(options: argparse.Namespace) -> str:
-    """How the numbers came about."""
-    return (
-        f"Latency: medians of {options.rounds} runs of each file, or of those that fit into "
-        f"{options.seconds:.0f} s (at least {LEAST_ROUNDS}), in shuffled order in one process, {THREADS} "
-        "threads, batch 1; NCNN with its default options, MNN in high precision. The peer's file takes part "
-        f"twice: that is the noise. Conversion: medians of {options.conversions} runs after a warm-up, the two "
-        "sides in turn, from the start of the process to its end; peak resident memory of the largest "
-        "process. Ours reads the file back, and has NCNN load it, before it ends. "
+def latency_page(names: list[str], options: argparse.Namespace) -> None:
+    """Measures, prints and writes how fast files run."""
+    parts = [measure.machine()]
+    for runtime in RUNTIMES:
+        parts += latencies(runtime, names, options)
+    parts.append(
+        f"Medians of {options.rounds} runs of each file, or of those that fit into {options.seconds:g} s (at "
+        f"least {LEAST_ROUNDS}), in shuffled order in one process, {THREADS} threads, batch 1; NCNN with its "
+        "default options, MNN in high precision. The peer's file takes part twice: that is the noise. "
         f"{measure.versions(PACKAGES)}; {peers.PNNX}."
     )
+    measure.publish("mobile-latency", "Running NCNN and MNN files", parts, write=not options.only)
+
+
+def conversion_page(names: list[str], options: argparse.Namespace) -> None:
+    """Measures, prints and writes how fast files are made."""
+    parts = [measure.machine()]
+    for runtime in RUNTIMES:
+        rows = [conversion(runtime, name, options.conversions) for name in names]
+        parts.append(measure.table(CONVERSION, rows))
+    parts.append(
+        f"Medians of {options.conversions} runs after a warm-up, the two sides in turn, from the start of the "
+        "process to its end; peak resident memory of the largest process. Ours reads the file back and has "
+        "the runtime load it before it ends (MNN: files up to 256 MB). "
+        f"{measure.versions(PACKAGES)}; {peers.PNNX}."
+    )
+    measure.publish("mobile-conversion", "Making NCNN and MNN files", parts, write=not options.only)
+
+
+PAGES = {"latency": latency_page, "conversion": conversion_page}
 
 
 def main() -> int:
-    """Measures, prints and writes the page."""
+    """Measures what is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -210,16 +229,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20, help="for one model, where it is slow")
     parser.add_argument("--conversions", type=int, default=3, help="how often each conversion runs")
     parser.add_argument("--only", default="", help="only the models whose name contains this")
+    parser.add_argument("--part", choices=PAGES, help="only this page")
     options = parser.parse_args()
     names = [name for name in NETS if options.only in name]
-    parts = [measure.machine()]
-    for runtime in RUNTIMES:
-        parts += latencies(runtime, names, options)
-    for runtime in RUNTIMES:
-        rows = [conversion(runtime, name, options.conversions) for name in names]
-        parts.append(measure.table(CONVERSION, rows))
-    parts.append(note(options))
-    measure.publish("mobile", "NCNN and MNN files", parts, write=not options.only)
+    for part in [options.part] if options.part else PAGES:
+        PAGES[part](names, options)
     return 0
 
 

@@ -1,6 +1,7 @@
 """NCNN and MNN files: how fast they run and how fast they are made, against pnnx and MNN's own converter.
 
-python -m benchmarks.mobile [--rounds N] [--seconds S] [--only TEXT] [--conversions N] [--part latency|conversion]
+python -m benchmarks.mobile [--rounds N] [--seconds S] [--conversions N] [--only TEXT]
+                            [--part latency|conversion]
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ def conversion(runtime: Runtime, name: str, rounds: int) -> list[str]:
         f"{ours.peak / MEGABYTE:.0f}",
         f"{peer.peak / MEGABYTE:.0f}",
         f"1/{peer.peak / ours.peak:.1f}",
-        f"{runtime.faster:.0f}x{', 1/2' if name in SMALLER else ''}: {f'missed ({missed})' if missed else 'met'}",
+        f"{runtime.faster:.0f}x{', 1/2' if name in SMALLER else ''}: "
+        f"{f'missed ({missed})' if missed else 'met'}",
     ]
 
 
@@ -209,8 +211,8 @@ def conversion_page(names: list[str], options: argparse.Namespace) -> None:
         rows = [conversion(runtime, name, options.conversions) for name in names]
         parts.append(measure.table(CONVERSION, rows))
     parts.append(
-        f"Medians of {options.conversions} runs after a warm-up, the two sides in turn, from the start of the "
-        "process to its end; peak resident memory of the largest process. Ours reads the file back and has "
+        f"Medians of {options.conversions} runs after a warm-up, the two sides in turn, from the start of "
+        "the process to its end; peak resident memory of the largest process. Ours reads the file back and has "
         "the runtime load it before it ends (MNN: files up to 256 MB). "
         f"{measure.versions(PACKAGES)}; {peers.PNNX}."
     )

@@ -202,7 +202,7 @@ _WRITING = (
     click.option(
         "--precision",
         type=click.Choice(["fp16"]),
-        help="TFLite, ONNX, NCNN, MNN: float32 weights as float16, widened when the file is loaded; else as they are.",
+        help="TFLite, ONNX, NCNN, MNN: float32 weights as float16, widened when the file is loaded.",
     ),
     click.option("--no-verify", is_flag=True, help="Write the target and do not run it."),
     click.option(

@@ -13,7 +13,7 @@ from mmconvert.tensors import Tensor
 
 
 def fuse_attention(graph: Graph) -> Outcome:
-    """Writes ``softmax(q @ k.T * scale + mask) @ v`` over four axes as one operator, for targets that have it.
+    """Writes ``softmax(q @ k.T * scale + mask) @ v`` over four axes as one operator.
 
     ::
 
@@ -47,12 +47,14 @@ def _attention(node: Node[MatMul]) -> tuple[tuple[Value, ...], float] | None:
     softmax = _only_maker(shares)
     if not is_op(softmax, Softmax) or softmax.op.axis % 4 != 3 or shares.type.rank != 4:
         return None
-    inner, mask = softmax.operand(0), None
+    inner = softmax.operand(0)
+    mask: Value | None = None
     if is_op(add := _only_maker(inner), Add):
         sides = ((add.operand(0), add.operand(1)), (add.operand(1), add.operand(0)))
-        inner, mask = next((s for s in sides if _is_scores(s[0], add.output)), (None, None))
-        if inner is None or mask is None or not _is_seen(mask):
+        found = next((s for s in sides if _is_scores(s[0], add.output) and _is_seen(s[1])), None)
+        if found is None:
             return None
+        inner, mask = found
     inner, scale = _scale(inner)
     product = _only_maker(inner)
     if not is_op(product, MatMul):

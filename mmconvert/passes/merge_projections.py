@@ -41,14 +41,17 @@ class Projection:
 
     @property
     def output(self) -> Value:
+        """The result."""
         return self.nodes[0].output
 
     @property
     def heads(self) -> int:
+        """How many heads there are."""
         return self.weight.shape[1] // self.features
 
     @property
     def features(self) -> int:
+        """The width of a head."""
         assert isinstance(self.shape[-1], int)
         return self.shape[-1]
 

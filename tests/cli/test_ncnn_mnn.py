@@ -29,7 +29,9 @@ def saved(folder: Path, nodes: list[onnx.NodeProto], shape: list[int], out: list
 
 
 def six_axes(inner: bool) -> list[onnx.NodeProto]:
-    turned = helper.make_node("Transpose", ["s" if inner else "x"], ["t" if inner else "y"], perm=[5, 4, 3, 2, 1, 0])
+    turned = helper.make_node(
+        "Transpose", ["s" if inner else "x"], ["t" if inner else "y"], perm=[5, 4, 3, 2, 1, 0]
+    )
     if not inner:
         return [turned]
     return [

@@ -1,4 +1,4 @@
-"""Every net of keras.applications and of torchvision's classification, and trained models, in NCNN and MNN."""
+"""The nets of keras.applications and torchvision, and trained models, in NCNN and MNN."""
 
 from __future__ import annotations
 

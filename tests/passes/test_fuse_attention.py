@@ -35,9 +35,7 @@ FORMS = {
     "not scaled": (PLAIN.replace("  %3 = Mul(%2, %h)\n", "").replace("Softmax(%3)", "Softmax(%2)"), 1.0),
     "masked": (
         HEAD.format(more=", m: f32[n,1,1,6]")
-        + BODY.replace("Softmax(%3)", "Softmax(%8)").replace(
-            "  %4 =", "  %8 = Add(%3, m)\n  %4 ="
-        ),
+        + BODY.replace("Softmax(%3)", "Softmax(%8)").replace("  %4 =", "  %8 = Add(%3, m)\n  %4 ="),
         0.5,
     ),
 }

@@ -29,7 +29,7 @@ class Plan:
 
 
 def plan(graph: Graph) -> Plan:
-    """Decides for products with constant weights, and for sums, what they absorb: what alone reads the result."""
+    """Decides what products with constant weights, and sums, absorb: what alone reads the result."""
     found = Plan()
     for node in graph:
         if node not in found.absorbed and (ramp := _ramp(node)) is not None:

@@ -43,7 +43,7 @@ class Tail:
 
 @dataclass(slots=True)
 class Plan:
-    """The tails of the nodes that have one, what attentions do as well, and the nodes that are written there."""
+    """The tails of nodes, what attentions do as well, and the nodes that are written there."""
 
     tails: dict[Node[Op], Tail] = field(default_factory=dict)
     absorbed: set[Node[Op]] = field(default_factory=set)
@@ -55,7 +55,11 @@ def plan(graph: Graph) -> Plan:
     found = Plan(attentions=attentions(graph))
     found.absorbed.update(node for around in found.attentions.values() for node in around.nodes)
     for node in graph:
-        if node in found.absorbed or not is_op(node, Conv, ConvTranspose, MatMul, Gemm) or not _has_constant_weight(node):
+        if (
+            node in found.absorbed
+            or not is_op(node, Conv, ConvTranspose, MatMul, Gemm)
+            or not _has_constant_weight(node)
+        ):
             continue
         absorbed: list[Node[Op]] = []
         output, bias = node.output, None

@@ -70,7 +70,8 @@ def projections(node: Node[ScaledDotProductAttention]) -> Projections | None:
     whole = bias is None or (constant is not None and constant.size == weight.shape[1])
     if not fits or not whole or weight.shape[1] != found[0].weight.shape[0]:
         return None
-    return Projections(*found, weight, constant, output, tuple(nodes))
+    query, key, value = found
+    return Projections(query, key, value, weight, constant, output, tuple(nodes))
 
 
 def _projection(value: Value) -> Projection | None:

@@ -110,7 +110,7 @@ def _result(value: Value, out: Writer) -> Blob:
 
 
 def _drop_unread(out: Writer, read: set[str]) -> None:
-    """Takes away what nobody reads, which NCNN would take for outputs: layers, and states of recurrent ones."""
+    """Takes away layers and states that nobody reads, which NCNN would take for outputs."""
     kept = []
     for layer, weights in zip(reversed(out.layers), reversed(out.weights), strict=True):
         if layer.kind != "Input" and read.isdisjoint(layer.outputs):

@@ -41,9 +41,7 @@ def reduction(node: Node[Op], out: Writer) -> None:
     axes = {a % x.type.rank for a in getattr(op, "axes")}  # noqa: B009 - every reduction has axes
     if isinstance(op, ops.ReduceMean | ops.ReduceMax) and _is_picture(x.type, axes):
         source, average = out.blob(x, x.type.shape[1:]), isinstance(op, ops.ReduceMean)
-        made = out.layer(
-            "Pooling", (source,), source.shape[:1], pooling_type=int(average), global_pooling=1
-        )
+        made = out.layer("Pooling", (source,), source.shape[:1], pooling_type=int(average), global_pooling=1)
         out.place(node.output, made)
         return
     shape, reduced = _alternating(x.type.shape, axes)

@@ -164,6 +164,7 @@ def conversion(runtime: Runtime, name: str, rounds: int) -> list[str]:
     wanted = {"time": runtime.faster * ours.seconds <= peer.seconds}
     if name in SMALLER:
         wanted["memory"] = 2 * ours.peak <= peer.peak
+    goal = f"{runtime.faster:.0f}x{', 1/2' if name in SMALLER else ''}"
     missed = ", ".join(what for what, met in wanted.items() if not met)
     return [
         f"{name} ({runtime.peer})",
@@ -173,8 +174,7 @@ def conversion(runtime: Runtime, name: str, rounds: int) -> list[str]:
         f"{ours.peak / MEGABYTE:.0f}",
         f"{peer.peak / MEGABYTE:.0f}",
         f"1/{peer.peak / ours.peak:.1f}",
-        f"{runtime.faster:.0f}x{', 1/2' if name in SMALLER else ''}: "
-        f"{f'missed ({missed})' if missed else 'met'}",
+        f"{goal}: {f'missed ({missed})' if missed else 'met'}",
     ]
 
 
@@ -212,8 +212,8 @@ def conversion_page(names: list[str], options: argparse.Namespace) -> None:
         parts.append(measure.table(CONVERSION, rows))
     parts.append(
         f"Medians of {options.conversions} runs after a warm-up, the two sides in turn, from the start of "
-        "the process to its end; peak resident memory of the largest process. Ours reads the file back and has "
-        "the runtime load it before it ends (MNN: files up to 256 MB). "
+        "the process to its end; peak resident memory of the largest process. Ours reads the file back and "
+        "has the runtime load it before it ends (MNN: files up to 256 MB). "
         f"{measure.versions(PACKAGES)}; {peers.PNNX}."
     )
     measure.publish("mobile-conversion", "Making NCNN and MNN files", parts, write=not options.only)

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from benchmarks.measure import CommandFailed, run
+from benchmarks.measure import CommandFailed, Side, run
 from tests.models import zoo
 
 ONNX2TF = "onnx2tf==2.6.9"
 PYTHON = "3.12"
 ONNXSIM, ONNXSLIM = "onnxsim==0.8.1", "onnxslim==0.1.98"
 TENSORFLOW = "2.21"
+PNNX = "pnnx==20261020"
 SIMPLIFIER_NEEDS = ("onnx==1.23.2", "onnxruntime==1.31.1")
 SIMPLIFIER_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -140,6 +141,60 @@ def tensorflow_command(source: Path, out: Path) -> list[str]:
     if not installed["tensorflow-cpu"].startswith(TENSORFLOW):
         raise PeerUnavailable(f"tensorflow-cpu {installed['tensorflow-cpu']} here, {TENSORFLOW} is the peer")
     return [sys.executable, "-m", "tests.models.build_keras", "tflite", str(source), str(out)]
+
+
+def pnnx_command(source: Path, folder: Path) -> list[str]:
+    """Returns the command that converts a copy of `source`: pnnx writes its files beside its input."""
+    copy = folder / "model.onnx"
+    shutil.copyfile(source, copy)
+    return [str(environment(PNNX, SIMPLIFIER_PYTHON) / "bin" / "pnnx"), str(copy)]
+
+
+def pnnx_side(source: Path) -> Side:
+    """Returns pnnx's conversion of an ONNX file."""
+    return Side("pnnx", lambda folder: pnnx_command(source, folder), {"PYTHONPATH": ""})
+
+
+def pnnx_param(source: Path) -> Path:
+    """Returns what pnnx makes of an ONNX file of the cache: a `.param` file with its `.bin` beside it."""
+
+    def make(out: Path) -> None:
+        out.mkdir()
+        run(pnnx_command(source, out), {"PYTHONPATH": ""})
+        for suffix in ("param", "bin"):
+            (out / f"model.ncnn.{suffix}").rename(out / f"kept.{suffix}")
+        for left in out.glob("model.*"):
+            left.unlink()
+
+    return zoo.cached(source.with_suffix(".pnnx"), make) / "kept.param"
+
+
+# The converter is a module of C++. The Python module around it, MNN.tools.mnnconvert, installs a package and
+# reports to a server when it is imported.
+_MNN = """
+import sys, _tools
+_tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", sys.argv[1], "--MNNModel", sys.argv[2],
+                   "--bizCode", "peer"])
+"""
+
+
+def mnn_command(source: Path, out: Path) -> list[str]:
+    """Returns the command that converts `source` with MNN's own converter."""
+    return [sys.executable, "-c", _MNN, str(source), str(out)]
+
+
+def mnn_side(source: Path) -> Side:
+    """Returns MNN's conversion of an ONNX file."""
+    return Side("MNN", lambda folder: mnn_command(source, folder / "out.mnn"))
+
+
+def mnn_file(source: Path) -> Path:
+    """Returns what MNN's own converter makes of an ONNX file of the cache, kept beside it."""
+
+    def make(out: Path) -> None:
+        run(mnn_command(source, out))
+
+    return zoo.cached(source.with_suffix(".peer.mnn"), make)
 
 
 def main() -> None:

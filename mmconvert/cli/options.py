@@ -168,6 +168,12 @@ _WRITING = (
         help="ONNX: weights beside the file (TARGET.data), also below 2 GB.",
     ),
     click.option(
+        "--binary",
+        is_flag=True,
+        default=None,
+        help="NCNN: layers in binary; inputs and outputs then go by numbers.",
+    ),
+    click.option(
         "--ort-style",
         "style",
         type=click.Choice(["fixed", "runtime"]),
@@ -196,7 +202,7 @@ _WRITING = (
     click.option(
         "--precision",
         type=click.Choice(["fp16"]),
-        help="TFLite, ONNX: float32 weights as float16, widened when the file is loaded; else as they are.",
+        help="TFLite, ONNX, NCNN, MNN: float32 weights as float16, widened when the file is loaded.",
     ),
     click.option("--no-verify", is_flag=True, help="Write the target and do not run it."),
     click.option(

@@ -92,7 +92,7 @@ def _fold(node: Node[Op], outcome: Outcome) -> list[Tensor] | None:
     if (half := _half(node)) is not None:
         return [half.cast(dtypes.F32)]
     if made > EAGER and len(node.outputs) == 1:
-        return [_lazy(node.op, operands, node.output)]
+        return [lazy(node.op, operands, node.output)]
     return [Tensor.of(np.ascontiguousarray(a).reshape(a.shape)) for a in _evaluate(node.op, operands)]
 
 
@@ -112,7 +112,8 @@ def _content(value: Value) -> Array | None:
     return content.astype(value.type.dtype)
 
 
-def _lazy(op: Op, operands: list[Tensor | None], value: Value) -> Tensor:
+def lazy(op: Op, operands: list[Tensor | None], value: Value) -> Tensor:
+    """The one result ``value`` of ``op``, computed when somebody reads it."""
     return Tensor(value.type.dtype, value.type.static_shape, lambda: _evaluate(op, operands)[0])
 
 

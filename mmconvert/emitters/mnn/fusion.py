@@ -29,9 +29,12 @@ class Plan:
 
 
 def plan(graph: Graph) -> Plan:
-    """Decides for every product with constant weights what it absorbs: what alone reads its result."""
+    """Decides what products with constant weights, and sums, absorb: what alone reads the result."""
     found = Plan()
     for node in graph:
+        if node not in found.absorbed and (ramp := _ramp(node)) is not None:
+            found.absorbed.add(ramp)
+            found.tails[node] = Tail(ramp.output, relu=True)
         if not is_product(node):
             continue
         output, bias, relu, relu6 = node.output, None, False, False
@@ -54,6 +57,14 @@ def plan(graph: Graph) -> Plan:
         if output is not node.output:
             found.tails[node] = Tail(output, bias, relu, relu6)
     return found
+
+
+def _ramp(node: Node[Op]) -> Node[Op] | None:
+    """The Relu that alone reads a sum of two images."""
+    if not is_op(node, Add) or any(v.constant is not None for v in (node.operand(0), node.operand(1))):
+        return None
+    following = _only_user(node.output)
+    return following if is_op(following, Relu) and node.output.type.dtype == dtypes.F32 else None
 
 
 def is_product(node: Node[Op]) -> bool:

@@ -50,6 +50,13 @@ def reduce(node: Node[ReduceSum], out: Writer) -> None:
         and not isinstance(op, ReduceMax | ReduceMin)
     ):
         raise UnsupportedError("MNN computes in i32, which does not wrap around as narrow integers do")
+    if isinstance(op, ReduceMax | ReduceMean) and set(op.axes) == {2, 3} and out.is_packed(x):
+        channels = Value(x.type.with_shape((*x.type.shape[:2], 1, 1)), f"{out.scope}/channels")
+        whole = node.output if op.keepdims else channels
+        out("Pooling", (x,), whole, packed=True, isGlobal=True, type=int(isinstance(op, ReduceMean)))
+        if whole is channels:
+            out.reshape_into(channels, node.output)
+        return
     out(
         "Reduction",
         (x,),

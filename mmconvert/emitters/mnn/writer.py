@@ -176,12 +176,17 @@ class Writer:
         self("UnaryOp", (x,), result, packed=self.is_packed(x), **kind)
         return result
 
-    def binary(self, name: str, a: Value, b: Value, result: Value) -> Value:
-        """Writes an elementwise operator of the schema's name over two operands, and returns its result."""
+    def binary(self, name: str, a: Value, b: Value, result: Value, *, relu: bool = False) -> Value:
+        """Writes an elementwise operator of the schema's name over two operands, and returns its result.
+
+        Packed operands are as large as the result, or have one element for each of its channels.
+        """
         kind: dict[str, Any] = {"opType": mnnlib.BINARY[name], "T": data_type(a.type.dtype)}
-        scalar = [v for v in (a, b) if v.type.size != 1 or v.constant is None]
-        same = all(v.type.shape == result.type.shape for v in scalar)
-        self("BinaryOp", (a, b), result, packed=same and self.is_packed(*scalar), **kind)
+        kind |= {"activationType": 1} if relu else {}
+        operands = [v for v in (a, b) if v.type.size != 1 or v.constant is None]
+        shape = result.type.shape
+        fits = all(v.type.shape in (shape, (*shape[:2], 1, 1)) for v in operands)
+        self("BinaryOp", (a, b), result, packed=fits and self.is_packed(*operands), **kind)
         return result
 
     def transpose(self, value: Value, perm: tuple[int, ...], result: Value | None = None) -> Value:

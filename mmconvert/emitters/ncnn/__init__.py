@@ -17,12 +17,17 @@ from mmconvert.ir.dims import Dim, symbols
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Layout
+from mmconvert.passes.fuse_attention import fuse_attention
+from mmconvert.passes.fuse_silu import fuse_silu
+from mmconvert.passes.outcome import Pass
+from mmconvert.passes.unpack_weights import unpack_weights
 
-__all__ = ["PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "beside", "obstacle", "settled_dims", "write"]
+__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "beside", "obstacle", "settled_dims", "write"]
 
 SUFFIXES = (".param",)
 TARGET_LAYOUT = Layout.NCHW
 PRECISIONS = ("fp16",)
+PASSES: tuple[Pass, ...] = (unpack_weights, fuse_silu, fuse_attention)
 
 
 def write(module: Module, path: Path, *, binary: bool = False) -> int:

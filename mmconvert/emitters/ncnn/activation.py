@@ -19,7 +19,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def _simple(kind: str, node: Node[Op], out: Writer, **parameters: float | int) -> None:
-    x = out.blob(node.operand(0))
+    """A layer that does the same with every element, in whatever shape they lie."""
+    x = out.raw(node.operand(0))
     out.place(node.output, out.layer(kind, (x,), x.shape, **parameters))
 
 

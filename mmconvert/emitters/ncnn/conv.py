@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mmconvert.emitters.ncnn.batch import Pictures
 from mmconvert.emitters.ncnn.blob import Blob, known
+from mmconvert.emitters.ncnn.matmul import dense
 from mmconvert.emitters.ncnn.writer import Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import geometry
@@ -66,8 +67,13 @@ def conv(node: Node[Conv], out: Writer) -> None:
     op, x, weight = node.op, node.operand(0), node.operand(1)
     kernel = _kernel(op, weight)
     filters, _ = known(weight.type.shape[:2], "the number of channels")
-    pictures, tail = Pictures(x, out), out.tail(node)
+    tail = out.tail(node)
     bias = node.optional(2) or tail.bias
+    if _is_dense(node) and weight.constant is not None and (bias is None or bias.constant is not None):
+        matrix = weight.constant.reshape(weight.constant.shape[:2])
+        dense(node, out.blob(x, matrix.shape[1:]), matrix, bias, out)
+        return
+    pictures = Pictures(x, out)
     axes = len(kernel) + pictures.stacked
     others: list[Blob] = []
     if weight.constant is not None and (bias is None or bias.constant is not None):
@@ -98,6 +104,13 @@ def conv(node: Node[Conv], out: Writer) -> None:
         )
 
     pictures.through(layer, tail.output)
+
+
+def _is_dense(node: Node[Conv]) -> bool:
+    """Whether the picture and the kernel are one element each, so that a vector is multiplied."""
+    x, weight = node.operand(0).type, node.operand(1).type
+    elements = (x.shape[0], *x.shape[2:], *weight.shape[2:], *node.output.type.shape[2:])
+    return node.op.groups == 1 and all(e == 1 for e in elements)
 
 
 def _kernel(op: Conv | ConvTranspose, weight: Value) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ def _require_float(node: Node[Op]) -> None:
 @rule(*_UNARY)
 def unary(node: Node[Op], out: Writer) -> None:
     _require_float(node)
-    x = out.blob(node.operand(0))
+    x = out.raw(node.operand(0))
     out.place(node.output, out.unary(_UNARY[type(node.op)], x))
 
 
@@ -96,7 +96,7 @@ def _binary(node: Node[Op], number: int, out: Writer) -> Blob:
     for value, other, op in ((b, a, number), (a, b, _TURNED[number])):
         if (scalar := number_in(value)) is not None and _spans(other, node.output):
             return out.scalar(op, out.blob(other), scalar)
-    (left, right), shape = out.operands(node)
+    (left, right), shape = out.operands(node, vectors=True)
     return out.binary(number, left, right, shape)
 
 

@@ -1,10 +1,11 @@
-"""Which nodes are written as part of the layer before them: biases and activations."""
+"""Which nodes are written as part of another layer: biases, activations, the products around attentions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from mmconvert import dtypes
+from mmconvert.emitters.ncnn.heads import Projections, attentions
 from mmconvert.ir.graph import Graph, Node, Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import (
@@ -42,17 +43,23 @@ class Tail:
 
 @dataclass(slots=True)
 class Plan:
-    """The tails of the nodes that have one, and the nodes that are written in them."""
+    """The tails of nodes, what attentions do as well, and the nodes that are written there."""
 
     tails: dict[Node[Op], Tail] = field(default_factory=dict)
     absorbed: set[Node[Op]] = field(default_factory=set)
+    attentions: dict[Node[Op], Projections] = field(default_factory=dict)
 
 
 def plan(graph: Graph) -> Plan:
     """Decides for every node what it absorbs: only what reads nothing else, and is alone in reading it."""
-    found = Plan()
+    found = Plan(attentions=attentions(graph))
+    found.absorbed.update(node for around in found.attentions.values() for node in around.nodes)
     for node in graph:
-        if not is_op(node, Conv, ConvTranspose, MatMul, Gemm) or not _has_constant_weight(node):
+        if (
+            node in found.absorbed
+            or not is_op(node, Conv, ConvTranspose, MatMul, Gemm)
+            or not _has_constant_weight(node)
+        ):
             continue
         absorbed: list[Node[Op]] = []
         output, bias = node.output, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mmconvert import dtypes
@@ -11,6 +13,7 @@ from mmconvert.emitters.ncnn.shape import crop
 from mmconvert.emitters.ncnn.writer import Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims, ops
+from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.types import Array, Shape
@@ -43,13 +46,36 @@ def gather(node: Node[ops.Gather], out: Writer) -> None:
 def _fixed(node: Node[ops.Gather], axis: int, out: Writer) -> None:
     x, indices = node.operand(0), node.operand(1)
     assert indices.constant is not None
-    (extent,) = known(x.type.shape[axis : axis + 1], "the extent that is picked from")
-    places = indices.constant.numpy().reshape(-1).astype(np.int64)
-    if np.any((places < -extent) | (places >= extent)):
-        raise UnsupportedError("a position lies outside of what is picked from")
-    places = places % extent
     shape = x.type.shape
-    before, after = dims.product(shape[:axis]), dims.product(shape[axis + 1 :])
+    (extent,) = known(shape[axis : axis + 1], "the extent that is picked from")
+    places = _inside(indices.constant.numpy().reshape(-1), (extent,))
+    _pick(node, (dims.product(shape[:axis]), extent, dims.product(shape[axis + 1 :])), places, out)
+
+
+def _inside(places: Array, extents: tuple[int, ...]) -> Array:
+    """Positions along ``extents``, the last axis of ``places`` where there are several, counted from 0."""
+    places, limits = places.astype(np.int64), np.array(extents)
+    if np.any((places < -limits) | (places >= limits)):
+        raise UnsupportedError("a position lies outside of what is picked from")
+    return np.asarray(places % limits)
+
+
+@rule(ops.GatherND)
+def gather_nd(node: Node[ops.GatherND], out: Writer) -> None:
+    """Constant positions along the first axes are positions along one axis."""
+    x, indices = node.operand(0), node.operand(1)
+    if indices.constant is None or node.op.batch_dims:
+        raise UnsupportedError("NCNN picks elements one by one at constant positions only")
+    depth = indices.constant.shape[-1]
+    extents = known(x.type.shape[:depth], "the extents that are picked from")
+    places = _inside(indices.constant.numpy().reshape(-1, depth), extents)
+    lines = np.ravel_multi_index(tuple(places.T), extents)
+    _pick(node, (1, math.prod(extents), dims.product(x.type.shape[depth:])), lines, out)
+
+
+def _pick(node: Node[Op], extents: tuple[Extent, int, Extent], places: Array, out: Writer) -> None:
+    """Places along the middle one of three axes."""
+    x, (before, extent, after) = node.operand(0), extents
     runs = _runs(places)
     if len(runs) > PIECES:
         matrix = (places[:, None] == np.arange(extent)).astype(np.float32)

@@ -47,12 +47,14 @@ def gemm(node: Node[ops.Gemm], out: Writer) -> None:
 
 
 def _dense(node: Node[Op], a: Value, weight: Tensor, bias: Value | None, out: Writer) -> None:
+    rows = dims.product(a.type.shape[:-1])
+    dense(node, out.blob(a, (*(() if rows == 1 else (rows,)), weight.shape[1])), weight, bias, out)
+
+
+def dense(node: Node[Op], source: Blob, weight: Tensor, bias: Value | None, out: Writer) -> None:
     """A product with a constant [outputs, inputs], over rows that are vectors or one vector."""
     tail = out.tail(node)
-    outputs, inputs = weight.shape
-    rows = dims.product(a.type.shape[:-1])
-    lead: Shape = () if rows == 1 else (rows,)
-    source = out.blob(a, (*lead, inputs))
+    (*lead, _), outputs = source.shape, weight.shape[0]
     weights = [weight]
     if bias is not None:
         assert bias.constant is not None

@@ -24,6 +24,9 @@ from mmconvert.tensors import Tensor
 _ROOM = 16
 """Letters that are kept free for what makes a name unique."""
 
+_WITH_STATES = ("LSTM", "GRU", "RNN")
+"""Layers that leave out their last states where those are not asked for."""
+
 
 @dataclass(slots=True)
 class Model:
@@ -62,6 +65,7 @@ def describe(graph: Graph) -> Model:
             outputs.append((_result(value, out), _note(value)))
     if model.problems:
         return model
+    _drop_unread(out, {blob.key for blob, _ in outputs})
     names = {key: value.name for key, value in zip(inputs, graph.inputs, strict=True)}
     _finish(model, out, inputs, names, outputs, graph.output_names)
     return model
@@ -103,6 +107,20 @@ def _result(value: Value, out: Writer) -> Blob:
     if out.layers[int(_maker(out, blob.key))].kind == "Input":
         return out.layer("Noop", (blob,), blob.shape)
     return blob
+
+
+def _drop_unread(out: Writer, read: set[str]) -> None:
+    """Takes away layers and states that nobody reads, which NCNN would take for outputs."""
+    kept = []
+    for layer, weights in zip(reversed(out.layers), reversed(out.weights), strict=True):
+        if layer.kind != "Input" and read.isdisjoint(layer.outputs):
+            continue
+        if layer.kind in _WITH_STATES and read.isdisjoint(layer.outputs[1:]):
+            del layer.outputs[1:]
+        read.update(layer.inputs)
+        kept.append((layer, weights))
+    kept.reverse()
+    out.layers, out.weights = [layer for layer, _ in kept], [weights for _, weights in kept]
 
 
 def _maker(out: Writer, key: str) -> int:

@@ -12,7 +12,7 @@ from mmconvert.errors import UnsupportedError
 from mmconvert.ir import dims, ops
 from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
-from mmconvert.ir.types import Shape
+from mmconvert.ir.types import Shape, TensorType
 from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("NCNN")
@@ -39,9 +39,19 @@ def reduction(node: Node[Op], out: Writer) -> None:
     ):
         raise UnsupportedError(f"NCNN has no {op.name} of {dtypes.name(x.type.dtype)}")
     axes = {a % x.type.rank for a in getattr(op, "axes")}  # noqa: B009 - every reduction has axes
+    if isinstance(op, ops.ReduceMean | ops.ReduceMax) and _is_picture(x.type, axes):
+        source, average = out.blob(x, x.type.shape[1:]), isinstance(op, ops.ReduceMean)
+        made = out.layer("Pooling", (source,), source.shape[:1], pooling_type=int(average), global_pooling=1)
+        out.place(node.output, made)
+        return
     shape, reduced = _alternating(x.type.shape, axes)
     source = out.blob(x, shape)
     out.place(node.output, reduce(_KINDS[type(op)], source, reduced, out))
+
+
+def _is_picture(type: TensorType, axes: set[int]) -> bool:
+    """Whether one picture is reduced to a number for each channel, which Pooling does quicker."""
+    return type.rank == 4 and type.shape[0] == 1 and axes == {2, 3} and type.dtype == dtypes.F32
 
 
 def reduce(kind: int, source: Blob, axes: tuple[int, ...], out: Writer) -> Blob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmconvert.emitters.ncnn import (
     activation,
+    attention,
     conv,
     elementwise,
     indexing,
@@ -19,6 +20,7 @@ from mmconvert.rules import Rules
 
 RULES = Rules.merge(
     activation.rule,
+    attention.rule,
     conv.rule,
     elementwise.rule,
     indexing.rule,

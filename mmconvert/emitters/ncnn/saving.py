@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from mmconvert import registry
 from mmconvert.emitters.ncnn.model import Model
+from mmconvert.emitters.rehearsal import rehearse
 from mmconvert.errors import InternalError
 from mmconvert.files import atomic_write
 from mmconvert.ncnnlib import binary as binary_form
@@ -30,7 +30,7 @@ def save(model: Model, path: Path, *, binary: bool) -> None:
             _write_weights(Parameters(layer), tensors, second)
         first.flush()
         second.flush()
-        _rehearse(Path(first.name), Path(second.name))
+        rehearse("ncnn", Path(first.name), weights=Path(second.name))
 
 
 def _write_weights(p: Parameters, tensors: tuple[Tensor, ...], stream: BinaryIO) -> None:
@@ -48,14 +48,3 @@ def _write_weights(p: Parameters, tensors: tuple[Tensor, ...], stream: BinaryIO)
         )
         if written != due:
             raise InternalError(f"{weight.name} of {p.layer.kind} has {written} bytes in place of {due}")
-
-
-def _rehearse(first: Path, second: Path) -> None:
-    """Loads the files as they will be: with our reader, and with NCNN where it is installed."""
-    format = registry.find("ncnn")
-    parser: Any = registry.load_module(format.parser) if format.parser else None
-    if parser is not None:
-        parser.load(first, weights=second)
-    runtime: Any = registry.load_module(format.runtime)
-    if runtime.available() is not None:
-        runtime.Session(first, weights=second)

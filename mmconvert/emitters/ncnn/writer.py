@@ -228,11 +228,19 @@ class Writer:
         """An operation of elements, by NumPy's rule; the operands have the rank of ``shape``."""
         return self.layer("BinaryOp", (a, b), shape, op_type=number)
 
-    def operands(self, node: Node[Op]) -> tuple[list[Blob], Shape]:
-        """The operands of an elementwise operator as blobs of equal rank, and the shape of its result."""
+    def operands(self, node: Node[Op], *, vectors: bool = False) -> tuple[list[Blob], Shape]:
+        """The operands of an elementwise operator as blobs of equal rank, and the shape of its result.
+
+        With ``vectors`` a blob with one element for each channel stays one, as BinaryOp broadcasts it.
+        """
         values = [v for v in node.inputs if v is not None]
         shapes, shape = blobs.together([v.type.shape for v in values], node.output.type.shape)
-        return [self.blob(v, s) for v, s in zip(values, shapes, strict=True)], shape
+        channels = (*shape[:1], *(1,) * (len(shape) - 1))
+        found = []
+        for value, own in zip(values, shapes, strict=True):
+            place = self._places.get(value) if vectors and own == channels and len(own) > 2 else None
+            found.append(place if place is not None and place.rank == 1 else self.blob(value, own))
+        return found, shape
 
 
 def frame(shape: Shape, *axes: int) -> tuple[Callable[[Shape], Shape], int]:

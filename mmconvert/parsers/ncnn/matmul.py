@@ -118,14 +118,34 @@ def attention(layer: Source) -> Value:
         _heads(layer, _projected(layer, x, name, width, depths[name]), heads, size)
         for name, x in (("q", query), ("k", key), ("v", value))
     ]
-    scale = p.real("scale") if p.has("scale") else 1 / math.sqrt(size)
-    if mask is not None:
-        extents = mask.type.shape[1:]
-        mask = layer.reshape(mask, (1, 1, *extents) if len(extents) == 2 else (1, *extents))
-    mixed = layer.b(ops.ScaledDotProductAttention(scale=scale), *parts, mask)
+    mixed = _mixed(layer, parts, mask, size)
     turned = layer.b(ops.Transpose(perm=(0, 2, 1, 3)), mixed)
     joined = layer.reshape(turned, (1, turned.type.shape[1], width))
     return _projected(layer, joined, "out", depths["q"], width)
+
+
+@rule("SDPA")
+def heads_of_attention(layer: Source) -> Value:
+    """Query, key and value as [heads, length, size]."""
+    if layer.p.flag("kv_cache") or layer.p.integer("int8_scale_term"):
+        raise layer.unsupported("attention with a cache, or in 8 bits")
+    inputs = list(layer.inputs)
+    mask = inputs.pop() if layer.p.flag("attn_mask") else None
+    if len(inputs) != 3:
+        raise layer.invalid(f"attention over {len(inputs)} operands")
+    size = inputs[0].type.require_rank(4).shape[3]
+    return _mixed(layer, inputs, mask, size if isinstance(size, int) else 0)
+
+
+def _mixed(layer: Source, parts: list[Value], mask: Value | None, size: int) -> Value:
+    """Attention over what is [batch, heads, length, ``size``]."""
+    if not layer.p.has("scale") and not size:
+        raise layer.unsupported("attention over heads of unknown size")
+    scale = layer.p.real("scale") if layer.p.has("scale") else 1 / math.sqrt(size)
+    if mask is not None:
+        extents = mask.type.shape[1:]
+        mask = layer.reshape(mask, (1, 1, *extents) if len(extents) == 2 else (1, *extents))
+    return layer.b(ops.ScaledDotProductAttention(scale=scale), *parts, mask)
 
 
 def _projected(layer: Source, x: Value, name: str, outputs: int, inputs: int) -> Value:

@@ -9,7 +9,7 @@ import pytest
 
 from mmconvert import dtypes, mnnlib
 from mmconvert.emitters import mnn as emitter
-from mmconvert.errors import UnsupportedError
+from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Dim
@@ -175,3 +175,43 @@ def test_everything_that_is_missing_is_listed(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError) as caught:
         emitter.write(Module(graph), tmp_path / "m.mnn")
     assert {p.what.split(":")[0] for p in caught.value.problems} >= {"Sin", "Det"}
+
+
+def test_a_sum_is_clipped_where_it_is_made(tmp_path: Path) -> None:
+    graph = Graph()
+    b = Builder(graph)
+    x = image(graph, 1, 3, 8, 8)
+    left, right = (b(ops.Conv(**PLAIN), x, kernel(4, 3, 1, 1)) for _ in range(2))
+    graph.set_outputs([b(ops.Relu(), b(ops.Add(), left, right))], ["y"])
+    path = round_trip(graph, {"x": kernel(1, 3, 8, 8)}, tmp_path)
+    assert kinds(path) == ["ConvertTensor", "Convolution", "Convolution", "BinaryOp", "ConvertTensor"]
+
+
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_gates_of_packed_images_stay_packed(tmp_path: Path, keepdims: bool) -> None:
+    graph = Graph()
+    b = Builder(graph)
+    y = b(ops.Conv(**PLAIN), image(graph, 2, 3, 8, 8), kernel(6, 3, 1, 1))
+    mean = b(ops.ReduceMean(axes=(2, 3), keepdims=keepdims), y)
+    gate = mean if keepdims else b(ops.Unsqueeze(axes=(2, 3)), b(ops.Neg(), mean))
+    graph.set_outputs([b(ops.Mul(), gate, y)], ["y"])
+    path = round_trip(graph, {"x": kernel(2, 3, 8, 8)}, tmp_path)
+    assert "Reduction" not in kinds(path)
+    if keepdims:
+        assert kinds(path) == ["ConvertTensor", "Convolution", "Pooling", "BinaryOp", "ConvertTensor"]
+
+
+def test_a_file_that_does_not_load_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, path: Path, _: float) -> None:
+        assert name == "mnn"
+        assert kinds(path) == ["UnaryOp"]
+        raise InvalidModelError("refused")
+
+    monkeypatch.setattr(emitter, "rehearse", refuse)
+    graph = Graph()
+    graph.set_outputs([Builder(graph)(ops.Exp(), image(graph, 2, 3))], ["y"])
+    with pytest.raises(InvalidModelError, match="refused"):
+        write(graph, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -252,11 +252,12 @@ def test_what_cannot_be_expressed_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_file_that_does_not_load_is_not_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(first: Path, second: Path) -> None:
-        assert files.read(first, second).layers
+    def refuse(name: str, path: Path, weights: Path) -> None:
+        assert name == "ncnn"
+        assert files.read(path, weights).layers
         raise InvalidModelError("refused")
 
-    monkeypatch.setattr(saving, "_rehearse", refuse)
+    monkeypatch.setattr(saving, "rehearse", refuse)
     with pytest.raises(InvalidModelError, match="refused"):
         write(small(), tmp_path)
     assert not os.listdir(tmp_path)  # noqa: PTH208 - hidden files count
@@ -289,3 +290,85 @@ def test_uneven_padding(tmp_path: Path) -> None:
     op = ops.Conv(strides=(1, 1), dilations=(1, 1), padding=Explicit(((1, 0), (0, 2))), layout=Layout.NCHW)
     graph = graph_of(lambda b, x: [b(op, x, floats(4, 3, 2, 2))], 1, 3, 5, 6)
     round_trip(graph, {"x": floats(1, 3, 5, 6)}, tmp_path)
+
+
+# --- layers that do more at once -------------------------------------------------------------------------
+
+
+def dense(b: Builder, x: Value, inputs: int, outputs: int) -> Value:
+    return b(ops.Add(), b(ops.MatMul(), x, floats(inputs, outputs)), floats(outputs))
+
+
+def heads(b: Builder, x: Value) -> Value:
+    return b(ops.Transpose(perm=(0, 2, 1, 3)), b(ops.Reshape(shape=(1, x.type.shape[1], 2, 4)), x))
+
+
+def attention(b: Builder, query: Value, key: Value, *masks: Value) -> Value:
+    parts = [heads(b, dense(b, x, 6, 8)) for x in (query, key, key)]
+    mixed = b(ops.ScaledDotProductAttention(scale=0.3), *parts, *masks)
+    turned = b(ops.Transpose(perm=(0, 2, 1, 3)), mixed)
+    return dense(b, b(ops.Reshape(shape=(1, query.type.shape[1], 8)), turned), 8, 6)
+
+
+def test_attention_with_its_projections_is_a_layer(tmp_path: Path) -> None:
+    graph = graph_of(lambda b, x: [attention(b, x, x)], 1, 5, 6)
+    path = round_trip(graph, {"x": floats(1, 5, 6)}, tmp_path)
+    assert kinds(path) == ["Input", "MultiHeadAttention"]
+
+
+def test_attention_over_another_sequence_with_a_mask(tmp_path: Path) -> None:
+    def build(b: Builder, x: Value) -> list[Value]:
+        other = graph.input("other", TensorType(dtypes.F32, (1, 7, 6)))
+        mask = graph.input("mask", TensorType(dtypes.F32, (1, 1, 5, 7)))
+        return [attention(b, x, other, mask)]
+
+    graph = Graph("net")
+    x = graph.input("x", TensorType(dtypes.F32, (1, 5, 6)))
+    graph.set_outputs(build(Builder(graph), x), ["y"])
+    feeds = {"x": floats(1, 5, 6), "other": floats(1, 7, 6), "mask": floats(1, 1, 5, 7)}
+    made = kinds(round_trip(graph, feeds, tmp_path))
+    assert [kind for kind in made if kind not in ("Input", "Reshape")] == ["MultiHeadAttention"]
+
+
+def test_attention_whose_heads_are_read_elsewhere_stands_alone(tmp_path: Path) -> None:
+    def build(b: Builder, x: Value) -> list[Value]:
+        query = heads(b, dense(b, x, 6, 8))
+        parts = [query, *(heads(b, dense(b, x, 6, 8)) for _ in range(2))]
+        mixed = b(ops.ScaledDotProductAttention(scale=0.3), *parts)
+        joined = b(ops.Reshape(shape=(1, 5, 8)), b(ops.Transpose(perm=(0, 2, 1, 3)), mixed))
+        return [dense(b, joined, 8, 6), query]
+
+    path = round_trip(graph_of(build, 1, 5, 6), {"x": floats(1, 5, 6)}, tmp_path)
+    assert "SDPA" in kinds(path)
+    assert "MultiHeadAttention" not in kinds(path)
+
+
+def test_squeeze_and_excitation_works_on_vectors(tmp_path: Path) -> None:
+    def build(b: Builder, x: Value) -> list[Value]:
+        mean = b(ops.ReduceMean(axes=(2, 3), keepdims=True), x)
+        down, weight = conv(2, 4, 1)
+        gate = b(ops.Silu(), b(down, mean, weight))
+        up, weight = conv(4, 2, 1)
+        return [b(ops.Mul(), b(ops.Sigmoid(), b(up, gate, weight)), x)]
+
+    path = round_trip(graph_of(build, 1, 4, 5, 6), {"x": floats(1, 4, 5, 6)}, tmp_path)
+    wanted = ["Input", "Split", "Pooling", "InnerProduct", "Swish", "InnerProduct", "BinaryOp"]
+    assert kinds(path) == wanted
+
+
+@pytest.mark.parametrize("extents", [(4, 4, 4), (4, 5, 4), (1, 4, 4)])
+def test_vectors_go_along_the_channels(extents: tuple[int, ...], tmp_path: Path) -> None:
+    def build(b: Builder, x: Value) -> list[Value]:
+        return [b(ops.Sub(), x, b(ops.ReduceMax(axes=(2, 3), keepdims=True), x))]
+
+    round_trip(graph_of(build, 1, *extents), {"x": floats(1, *extents)}, tmp_path)
+
+
+def test_states_that_nobody_asks_for_are_no_outputs(tmp_path: Path) -> None:
+    def build(b: Builder, x: Value) -> list[Value]:
+        op = ops.RNN(hidden_size=4, direction="forward", activations=("Tanh",), alphas=(0.0,), betas=(0.0,))
+        return [b.multi(op, x, floats(1, 4, 3), floats(1, 4, 4), floats(1, 8))[0]]
+
+    path = round_trip(graph_of(build, 5, 1, 3), {"x": floats(5, 1, 3)}, tmp_path)
+    assert "RNN" in kinds(path)
+    assert all(len(stored.layer.outputs) == 1 for stored in files.read(path).layers)

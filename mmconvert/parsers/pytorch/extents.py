@@ -11,7 +11,7 @@ from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv
 from mmconvert.ir.graph import Value
 
 Places = dict[str, tuple[Value, int]]
-"""For each symbol a value with it as the extent of an axis; axis -1: it is the value's only element."""
+"""For each symbol a value that has it in the extent of an axis; axis -1: it is the value's only element."""
 
 
 def value(b: Builder, extent: Extent, places: Places) -> Value | None:
@@ -56,4 +56,11 @@ def _symbol(b: Builder, name: str, places: Places) -> Value | None:
     x, axis = places[name]
     if axis < 0:
         return x
-    return b(ops.Gather(axis=0), b(ops.Shape(), x), np.array(axis, np.int64))
+    found = b(ops.Gather(axis=0), b(ops.Shape(), x), np.array(axis, np.int64))
+    extent = x.type.shape[axis]
+    line = extent.line if isinstance(extent, Dim) else None
+    if line is None or line[1:] == (1, 0):
+        return found
+    _, factor, offset = line
+    found = b(ops.Sub(), found, np.array(offset, np.int64)) if offset else found
+    return found if factor == 1 else b(ops.FloorDiv(), found, np.array(factor, np.int64))

@@ -47,7 +47,13 @@ def _atom(b: Builder, atom: Atom, places: Places) -> Value | None:
     left, right = (value(b, part, places) for part in pair)
     if left is None or right is None:
         return None
-    return b(ops.FloorDiv() if isinstance(atom, FloorDiv) else ops.Max(), left, right)
+    return _quotient(b, left, right) if isinstance(atom, FloorDiv) else b(ops.Max(), left, right)
+
+
+def _quotient(b: Builder, above: Value, below: Value) -> Value:
+    """In i32, into which extents fit: not every target divides i64."""
+    narrow = [b(ops.Cast(to=dtypes.I32), part) for part in (above, below)]
+    return b(ops.Cast(to=dtypes.I64), b(ops.FloorDiv(), *narrow))
 
 
 def _symbol(b: Builder, name: str, places: Places) -> Value | None:
@@ -63,4 +69,4 @@ def _symbol(b: Builder, name: str, places: Places) -> Value | None:
         return found
     _, factor, offset = line
     found = b(ops.Sub(), found, np.array(offset, np.int64)) if offset else found
-    return found if factor == 1 else b(ops.FloorDiv(), found, np.array(factor, np.int64))
+    return found if factor == 1 else _quotient(b, found, b.constant(factor, dtypes.I64))

@@ -19,6 +19,8 @@ def given_names(torch: Any, program: Any, source: tuple[Any, Any, Any], dynamic_
         source: the module, and what it was exported with: arguments in order and by name.
         dynamic_shapes: as `torch.export.export` takes them.
     """
+    if not dynamic_shapes:
+        return {}
     shapes = importlib.import_module("torch.export.dynamic_shapes")
     wanted: list[Any] = []
 
@@ -27,7 +29,9 @@ def given_names(torch: Any, program: Any, source: tuple[Any, Any, Any], dynamic_
 
     module, args, kwargs = source
     given = shapes._combine_args(module, args, kwargs or {})
-    if isinstance(dynamic_shapes, dict):
+    if isinstance(dynamic_shapes, tuple | list):
+        given = type(dynamic_shapes)(given.values())
+    elif isinstance(dynamic_shapes, dict):
         dynamic_shapes = {name: dynamic_shapes[name] for name in given if name in dynamic_shapes}
     shapes._tree_map_with_path(note, given, dynamic_shapes, tree_name="inputs")
     inputs = set(program.graph_signature.user_inputs)

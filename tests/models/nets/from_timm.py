@@ -33,4 +33,4 @@ def build(name: str) -> Net:
     about: Any = module.default_cfg
     base, fixed = int(about["input_size"][1]), bool(about.get("fixed_input_size"))
     base = int(SETTINGS.get(name, {}).get("img_size", base if fixed else EXTENTS.get(name, 64)))
-    return Net(module, **images(base, 32, name="x", open_extent=not fixed))
+    return Net(module, **images(base, open_extent=not fixed))

@@ -40,6 +40,6 @@ def build(name: str) -> Net:
     module = getattr(family, name)(**settings).eval()
     randomise(module)
     if "num_classes" in settings:
-        return Net(Segmentation(module).eval(), **images(96, 1, name="x"))
+        return Net(Segmentation(module).eval(), **images(96))
     base = {"inception_v3": 299, "vit_h_14": 224}.get(name, 224 if name.startswith("vit_") else 64)
-    return Net(module, **images(base, 32, name="x", open_extent=not name.startswith(FIXED)))
+    return Net(module, **images(base, open_extent=not name.startswith(FIXED)))

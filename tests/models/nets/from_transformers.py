@@ -135,14 +135,14 @@ def _mamba(t: Any) -> Net:
 
 def _vit(t: Any) -> Net:
     net = t.ViTForImageClassification(t.ViTConfig(image_size=64, patch_size=16, num_labels=10, **SMALL))
-    return Net(Pictures(net), **images(64, 16, name="pixel_values", open_extent=False))
+    return Net(Pictures(net), **images(64, name="pixel_values", open_extent=False))
 
 
 def _swin(t: Any) -> Net:
     config = t.SwinConfig(
         image_size=64, embed_dim=16, depths=[2, 2], num_heads=[2, 4], window_size=4, num_labels=10
     )
-    return Net(Pictures(t.SwinForImageClassification(config)), **images(64, 32, name="pixel_values"))
+    return Net(Pictures(t.SwinForImageClassification(config)), **images(64, name="pixel_values"))
 
 
 def _segformer(t: Any) -> Net:
@@ -150,7 +150,7 @@ def _segformer(t: Any) -> Net:
         depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32], decoder_hidden_size=32, num_labels=5
     )
     net = t.SegformerForSemanticSegmentation(config)
-    return Net(Pictures(net), **images(64, 32, name="pixel_values"))
+    return Net(Pictures(net), **images(64, name="pixel_values"))
 
 
 def _mobilevit(t: Any) -> Net:
@@ -161,12 +161,12 @@ def _mobilevit(t: Any) -> Net:
         num_labels=10,
     )
     net = t.MobileViTForImageClassification(config)
-    return Net(Pictures(net), **images(64, 32, name="pixel_values"))
+    return Net(Pictures(net), **images(64, name="pixel_values", square=True))
 
 
 def _convnext(t: Any) -> Net:
     config = t.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 2, 1], num_labels=10)
-    return Net(Pictures(t.ConvNextForImageClassification(config)), **images(64, 32, name="pixel_values"))
+    return Net(Pictures(t.ConvNextForImageClassification(config)), **images(64, name="pixel_values"))
 
 
 def _wav2vec2(t: Any) -> Net:

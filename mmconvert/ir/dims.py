@@ -66,7 +66,7 @@ class Dim:
 
     @property
     def line(self) -> tuple[str, int, int] | None:
-        """A name, a factor and an offset, when this is ``factor * name + offset`` and so says what name is."""
+        """A name, a factor and an offset, when this is ``factor * name + offset`` and so tells the name."""
         match self.terms:
             case (((str(name),), int(factor)),):
                 return name, factor, 0

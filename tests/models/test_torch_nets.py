@@ -1,4 +1,4 @@
-"""Architectures of torchvision, timm and transformers, exported by torch: interpreter, ONNX Runtime, LiteRT."""
+"""Nets of torchvision, timm and transformers, exported by torch: interpreter, ONNX Runtime, LiteRT."""
 
 from __future__ import annotations
 

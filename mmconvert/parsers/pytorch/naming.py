@@ -10,7 +10,9 @@ _OWN = re.compile(r"[su]\d+")
 """Names that torch itself gives to extents."""
 
 
-def given_names(torch: Any, program: Any, source: tuple[Any, Any, Any], dynamic_shapes: Any) -> dict[str, str]:
+def given_names(
+    torch: Any, program: Any, source: tuple[Any, Any, Any], dynamic_shapes: Any
+) -> dict[str, str]:
     """The names of the user by the symbols of a program; of those that have one.
 
     Args:

@@ -153,8 +153,8 @@ def _faked(n: Source, b: Builder, x: Value, scale: str, zero: str, axis: int | N
     factor, point = _scale(n, scale, x.type.dtype), _zero(n, zero, dtype)
     along = _axis(n, x) if axis is None else axis
     if axis is None and "per_channel" not in n.kind:
-        factor, point = (v if v is None or not v.type.rank else _whole(b, v) for v in (factor, point))
-        assert factor is not None
+        factor = _whole(b, factor)
+        point = None if point is None else _whole(b, point)
     y = b(ops.Quantize(axis=along, dtype=dtype), x, factor, point)
     if (low, high) != limits(dtype):
         y = b(ops.Clip(low=float(low), high=float(high)), y)
@@ -162,7 +162,7 @@ def _faked(n: Source, b: Builder, x: Value, scale: str, zero: str, axis: int | N
 
 
 def _whole(b: Builder, x: Value) -> Value:
-    return b(ops.Reshape(shape=()), x)
+    return b(ops.Reshape(shape=()), x) if x.type.rank else x
 
 
 @rule("quantized_decomposed.choose_qparams.tensor", "quantized_decomposed.choose_qparams_symmetric.tensor")

@@ -59,11 +59,13 @@ def export(net: Net) -> tuple[Any, int]:
     for place, dynamic in enumerate(net.dynamic):
         try:
             program = torch.export.export(net.module, (), given, dynamic_shapes=dynamic, strict=False)
-            return program, place
-        except Exception:  # noqa: BLE001  what torch raises for an extent that it has to fix
+        except (RuntimeError, ValueError, AssertionError, torch._dynamo.exc.UserError):
+            # What torch raises where it would have to fix an extent that shall be open.
             if place == len(net.dynamic) - 1:
                 raise
-    raise AssertionError
+        else:
+            return program, place
+    raise AssertionError("nothing is open in the last form")
 
 
 def feeds(net: Net, graph: Any) -> list[dict[str, Any]]:

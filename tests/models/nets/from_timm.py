@@ -18,8 +18,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """What makes a net smaller."""
 
-EXTENTS = {"inception_v3": 128, "inception_v4": 128, "legacy_xception": 96, "xception41p": 96}
-"""Of nets whose extent may be open, but must not be small."""
+EXTENTS = {
+    "efficientvim_m1": 128,
+    "inception_v3": 128,
+    "inception_v4": 128,
+    "legacy_xception": 96,
+    "shvit_s1": 128,
+    "xception41p": 96,
+}
+"""Of nets whose extent may be open, but must not be small: torch takes an inner extent of 1 for fixed."""
 
 
 def build(name: str) -> Net:

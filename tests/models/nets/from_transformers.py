@@ -77,19 +77,21 @@ def _words(kind: type[First], net: nn.Module) -> Net:
         mask[0, e // 2 :] = 0
         return dict(zip(names, (torch.randint(0, WORDS, (n, e), generator=g), mask), strict=False))
 
-    dynamic = (dict.fromkeys(names, axes), dict.fromkeys(names, {0: batch}), dict.fromkeys(names))
+    dynamic = (dict.fromkeys(names, axes), {key: {0: batch} for key in names}, dict.fromkeys(names))
     return Net(kind(net), inputs, dynamic, (9, 16, 23))
 
 
-def _audio(kind: type[First], net: nn.Module, name: str, shape: tuple[int, ...], more: tuple[int, ...]) -> Net:
+def _audio(
+    kind: type[First], net: nn.Module, name: str, shape: tuple[int, ...], extents: tuple[int, int, int]
+) -> Net:
     batch, length = torch.export.Dim("batch", max=64), torch.export.Dim("length", min=64, max=4096)
-    axis = len(shape)
-    dynamic: tuple[dict[str, Any], ...] = ({name: {0: batch, axis: length}}, {name: {0: batch}}, {name: None})
+    dynamic: tuple[dict[str, Any], ...] = (
+        {name: {0: batch, len(shape): length}},
+        {name: {0: batch}},
+        {name: None},
+    )
     return Net(
-        kind(net),
-        lambda n, e, g: {name: torch.randn(n, *shape[1:], e, generator=g)},
-        dynamic,
-        (more[0], more[1], more[2]),
+        kind(net), lambda n, e, g: {name: torch.randn(n, *shape[1:], e, generator=g)}, dynamic, extents
     )
 
 

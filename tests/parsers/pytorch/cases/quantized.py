@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.ao.quantization.fx._decomposed  # noqa: F401  defines the operators
+import torch.ao.quantization.fx._decomposed  # it defines the operators
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 

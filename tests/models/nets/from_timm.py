@@ -19,14 +19,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """What makes a net smaller."""
 
 EXTENTS = {
-    "efficientvim_m1": 128,
     "inception_v3": 128,
     "inception_v4": 128,
     "legacy_xception": 96,
-    "shvit_s1": 128,
     "xception41p": 96,
 }
-"""Of nets whose extent may be open, but must not be small: torch takes an inner extent of 1 for fixed."""
+"""Of nets whose extent may be open, but must not be small."""
+
+BATCH_ONLY = ("efficientvim_m1", "mobilevit_xxs")
+"""Nets of which torch fixes inner extents, or works on them for minutes, where those of images are open."""
 
 
 def build(name: str) -> Net:
@@ -40,4 +41,4 @@ def build(name: str) -> Net:
     about: Any = module.default_cfg
     base, fixed = int(about["input_size"][1]), bool(about.get("fixed_input_size"))
     base = int(SETTINGS.get(name, {}).get("img_size", base if fixed else EXTENTS.get(name, 64)))
-    return Net(module, **images(base, open_extent=not fixed))
+    return Net(module, **images(base, open_extent=not fixed and name not in BATCH_ONLY))

@@ -36,22 +36,19 @@ class Net:
         return self.inputs(batch, extent, torch.Generator().manual_seed(SEED + batch))
 
 
-def images(
-    base: int, *, name: str = "x", open_extent: bool = True, square: bool = False, step: int = 32
-) -> dict[str, Any]:
+def images(base: int, *, name: str = "x", open_extent: bool = True, step: int = 32) -> dict[str, Any]:
     """Of a net over images: its inputs, what may be open, and the extents to try.
 
     Args:
         base: the extent where it is not open.
         name: of the input.
         open_extent: the net takes images of any height that is a multiple of `step`.
-        square: it does where they are square.
         step: what extents are multiples of.
     """
     batch, rows = torch.export.Dim("batch", max=64), step * torch.export.Dim("rows", min=1, max=128)
-    most = {name: {0: batch, 2: rows} | ({3: rows} if square else {})}
+    most = {name: {0: batch, 2: rows}}
     return {
-        "inputs": lambda n, e, g: {name: torch.randn(n, 3, e, e if square else base, generator=g)},
+        "inputs": lambda n, e, g: {name: torch.randn(n, 3, e, base, generator=g)},
         "dynamic": (*([most] if open_extent else []), {name: {0: batch}}, {name: None}),
         "extents": (base, base + 32, base + 64),
     }

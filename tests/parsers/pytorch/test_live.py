@@ -40,7 +40,7 @@ def test_a_module_keeps_its_mode_and_is_read_in_evaluation_mode() -> None:
     assert [m.training for m in model] == [True, False]
     assert module.warnings == ["the module was in training mode; it was read in evaluation mode"]
     expected = model.eval()(X).detach().numpy()
-    np.testing.assert_allclose(module.run({"input": X.numpy()})["add_1"], expected, rtol=1e-6)
+    np.testing.assert_allclose(module.run({"input": X.numpy()})["add_1"], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_nodes_are_called_by_their_modules() -> None:

@@ -44,6 +44,7 @@ class Extents(ABC):
         self.assume_known = False
         """True while nobody knows yet which tensors will be there."""
         self._seen: dict[str, tuple[Value, int]] = {}
+        self._lines: dict[str, tuple[Value, int, int, int]] = {}
         self._vectors: dict[tuple[Extent, ...], Value] = {}
         self._atoms: dict[Atom, Value] = {}
         self._shapes: dict[Value, Value] = {}
@@ -76,8 +77,11 @@ class Extents(ABC):
     def learn(self, value: Value) -> None:
         """Remembers in which axis of which value each unknown extent can be found."""
         for axis, extent in enumerate(value.type.shape):
-            if isinstance(extent, Dim) and extent.name is not None:
-                self._seen.setdefault(extent.name, (value, axis))
+            line = extent.line if isinstance(extent, Dim) else None
+            if line is not None and line[1:] == (1, 0):
+                self._seen.setdefault(line[0], (value, axis))
+            elif line is not None:
+                self._lines.setdefault(line[0], (value, axis, *line[1:]))
 
     def vector(self, extents: Sequence[Extent]) -> Value:
         """An i32 vector of ``extents``.
@@ -138,9 +142,17 @@ class Extents(ABC):
     def _symbol(self, name: str) -> Value:
         if self.assume_known:
             return Value(self.VECTOR_OF_ONE)
-        if name not in self._seen:
+        if name in self._seen:
+            return self._extent(*self._seen[name])
+        if name not in self._lines:
             raise UnsupportedError(f"the extent {name} is not that of an input")
-        value, axis = self._seen[name]
+        value, axis, factor, offset = self._lines[name]
+        made = self._extent(value, axis)
+        if offset:
+            made = self._add(made, self._target.integers([-offset]))
+        return made if factor == 1 else self._divide(made, self._target.integers([factor]))
+
+    def _extent(self, value: Value, axis: int) -> Value:
         if value not in self._shapes:
             self._shapes[value] = self._shape(value)
         return self._pick(self._shapes[value], axis)

@@ -40,8 +40,10 @@ class Bindings:
     def discover(self, type: TensorType, shape: tuple[int, ...]) -> None:
         """Learns the names in ``type`` that nothing has bound so far."""
         for extent, actual in zip(type.shape, shape, strict=True):
-            if isinstance(extent, Dim) and (symbol := extent.name) is not None:
-                self.known.setdefault(symbol, actual)
+            if isinstance(extent, Dim) and (line := extent.line) is not None:
+                symbol, factor, offset = line
+                if (actual - offset) % factor == 0:
+                    self.known.setdefault(symbol, (actual - offset) // factor)
 
     def read(self, names: Iterable[Extent], array: Array) -> None:
         """Learns the elements of ``array`` under their names."""

@@ -65,6 +65,16 @@ class Dim:
         return None
 
     @property
+    def line(self) -> tuple[str, int, int] | None:
+        """A name, a factor and an offset, when this is ``factor * name + offset`` and so tells the name."""
+        match self.terms:
+            case (((str(name),), int(factor)),):
+                return name, factor, 0
+            case (((str(name),), int(factor)), ((), int(offset))):
+                return name, factor, offset
+        return None
+
+    @property
     def symbols(self) -> frozenset[str]:
         """All names that this extent depends on."""
         found: set[str] = set()

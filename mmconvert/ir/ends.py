@@ -26,9 +26,9 @@ def fix_dims(graph: Graph, wanted: Mapping[str, int]) -> Graph:
     for key, number in wanted.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise UsageError(f"an extent is a number from 1 on, not {key}={number}")
-        for name in _names(graph, key, number):
-            if bindings.setdefault(name, number) != number:
-                raise UsageError(f"the extent {name} cannot be {bindings[name]} and {number}")
+        for name, found in _names(graph, key, number):
+            if bindings.setdefault(name, found) != found:
+                raise UsageError(f"the extent {name} cannot be {bindings[name]} and {found}")
     try:
         return copy_graph(graph, bindings)
     except InferenceError as error:
@@ -73,11 +73,11 @@ def _require_apart(old: Graph, new: Graph, names: Mapping[str, str]) -> None:
             raise UsageError(f"{firsts[name]} and {was} would both be called {name!r}")
 
 
-def _names(graph: Graph, key: str, number: int) -> Iterator[str]:
-    """The name of the extent that ``key`` stands for; nothing when that is ``number`` already."""
+def _names(graph: Graph, key: str, number: int) -> Iterator[tuple[str, int]]:
+    """The extent behind ``key``, and what it has to be; nothing where that is ``number`` already."""
     known = symbols(*(e for v in graph.inputs for e in v.type.shape))
     if key in known:
-        yield key
+        yield key, number
         return
     extent = _at(graph, key)
     if extent is None:
@@ -85,7 +85,12 @@ def _names(graph: Graph, key: str, number: int) -> Iterator[str]:
         hint = f"give a name, or an input and an axis (image:0): {types}"
         raise UsageError(f"no input has an extent called {key!r}", hint=hint)
     if isinstance(extent, Dim) and extent.name is not None:
-        yield extent.name
+        yield extent.name, number
+    elif isinstance(extent, Dim) and extent.line is not None:
+        name, factor, offset = extent.line
+        if (number - offset) % factor:
+            raise UsageError(f"{key} is {extent}, and cannot be {number}")
+        yield name, (number - offset) // factor
     elif isinstance(extent, Dim):
         hint = f"say what {_listed(sorted(extent.symbols))} is"
         raise UsageError(f"{key} is computed: it is {extent}", hint=hint)

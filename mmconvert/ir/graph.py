@@ -396,7 +396,8 @@ def prune(graph: Graph, nodes: Iterable[Node[Op]] | None = None) -> int:
 
 def _binders(graph: Graph) -> set[Node[Op]]:
     """The nodes that must stay so that every symbol is known by the time an operator mentions it."""
-    known = {e.name for v in graph.inputs for e in v.type.shape if isinstance(e, Dim)}
+    lines = (e.line for v in graph.inputs for e in v.type.shape if isinstance(e, Dim))
+    known = {line[0] for line in lines if line is not None}
     makers: dict[str, Node[Op]] = {}
     for node in graph:
         made = [e for v in node.outputs for e in v.type.shape] + list(getattr(node.op, "names", ()))

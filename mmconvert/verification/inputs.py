@@ -121,9 +121,10 @@ def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, in
     names = sorted(symbols(*(e for v in graph.inputs for e in v.type.shape)))
     first = (batch - 1) % len(TYPICAL_EXTENTS)
     sizes = TYPICAL_EXTENTS[first:] + TYPICAL_EXTENTS[:first]
+    factors = dict.fromkeys(names, 1) | _factors(graph)
     # A first axis is the batch, or else it is like the others.
-    tried = [{n: batch if n in batches else typical for n in names} for typical in sizes]
-    tried += [dict.fromkeys(names, typical) for typical in sizes]
+    alike = [{n: max(1, typical // factors[n]) for n in names} for typical in sizes]
+    tried = [numbers | dict.fromkeys(batches, batch) for numbers in alike] + alike
     reason: InferenceError | None = None
     for numbers in tried:
         chosen = numbers | {n: e for n, e in given.items() if n in numbers}
@@ -137,6 +138,15 @@ def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, in
         f"no extents were found for {', '.join(names)} that the model can work on",
         hint=f"{reason}. If the model is right, give inputs of your own (--inputs)",
     ) from reason
+
+
+def _factors(graph: Graph) -> dict[str, int]:
+    """How often a name stands in the extents of inputs that are multiples of it: they shall be typical."""
+    factors: dict[str, int] = {}
+    for extent in (e for v in graph.inputs for e in v.type.shape if isinstance(e, Dim)):
+        if (line := extent.line) is not None:
+            factors[line[0]] = min(abs(line[1]), factors.get(line[0], abs(line[1])))
+    return factors
 
 
 def _bind(graph: Graph, extents: Mapping[str, int]) -> None:

@@ -60,6 +60,14 @@ def test_window_arithmetic_stays_readable():
     assert str((6 * H + 4) // 8) == "(3*h+2)//4"
 
 
+@pytest.mark.parametrize(
+    ("extent", "line"),
+    [(H, ("h", 1, 0)), (32 * H, ("h", 32, 0)), (2 * H - 3, ("h", 2, -3)), (H * H, None), (H + W, None)],
+)
+def test_a_line_tells_its_name(extent, line):
+    assert extent.line == line
+
+
 def test_maximum_is_resolved_where_it_can_be():
     assert dims.maximum(H + 1, H) == H + 1
     assert dims.maximum(3, 5) == 5

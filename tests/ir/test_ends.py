@@ -24,6 +24,7 @@ def graph() -> Graph:
     [
         ({"n": 2}, ["f32[2,h,2*h,3]", "f32[2,7]"]),
         ({"h": 5}, ["f32[n,5,10,3]", "f32[n,7]"]),
+        ({"image:2": 8}, ["f32[n,4,8,3]", "f32[n,7]"]),
         ({"image:0": 2, "image:1": 4}, ["f32[2,4,8,3]", "f32[2,7]"]),
         ({"in:0:0": 3, "in:0:1": 7}, ["f32[3,h,2*h,3]", "f32[3,7]"]),
         ({"n": 2, "image:0": 2}, ["f32[2,h,2*h,3]", "f32[2,7]"]),
@@ -46,7 +47,7 @@ def test_extents(wanted: dict[str, int], types: list[str]) -> None:
         ({"in:0": 2}, "no input has an extent called 'in:0'"),
         ({"image:4": 2}, "no input has an extent called 'image:4'"),
         ({"image:3": 4}, "image:3 is 3 in the model, and cannot be 4"),
-        ({"image:2": 8}, r"image:2 is computed: it is 2\*h\n.*say what h is"),
+        ({"image:2": 7}, r"image:2 is 2\*h, and cannot be 7"),
         ({"n": 2, "in:0:0": 3}, "n cannot be 2 and 3"),
         ({"n": 0}, "from 1 on, not n=0"),
         ({"n": 1.5}, "from 1 on, not n=1.5"),
@@ -82,3 +83,9 @@ def test_names() -> None:
 def test_names_that_are_refused(names: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         rename_ends(graph(), names)
+
+
+def test_an_extent_of_several_names_is_not_solved() -> None:
+    source = graph_of('graph "g"(x: f32[n,h*n]) -> (x: f32[n,h*n])\n  return x\n')
+    with pytest.raises(UsageError, match=r"x:1 is computed: it is h\*n"):
+        fix_dims(source, {"x:1": 8})

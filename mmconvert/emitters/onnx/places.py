@@ -22,12 +22,14 @@ class Places:
         vectors: the int64 vectors whose elements are extents, by these.
         scalars: the int64 scalars that are an extent, by this.
         names: the nodes that say what the run makes of a symbol, by its name.
+        lines: extents that say what a symbol is, ``factor * name + offset``, by its name.
     """
 
     axes: dict[Extent, dict[tuple[Shape, int], Value]] = field(default_factory=dict)
     vectors: dict[Shape, Value] = field(default_factory=dict)
     scalars: dict[Extent, Value] = field(default_factory=dict)
     names: dict[str, Node[ReadExtents]] = field(default_factory=dict)
+    lines: dict[str, Dim] = field(default_factory=dict)
     _next: Node[Op] | None = None
     _rest: Iterator[Node[Op]] = field(default_factory=lambda: iter(()))
 
@@ -51,6 +53,8 @@ class Places:
         for axis, extent in enumerate(shape):
             if isinstance(extent, Dim):
                 self.axes.setdefault(extent, {})[shape, axis] = value
+                if (line := extent.line) is not None:
+                    self.lines.setdefault(line[0], extent)
         if is_op(value.producer, ReadExtents):
             for extent in value.producer.op.names:
                 if isinstance(extent, Dim) and extent.name:

@@ -66,8 +66,8 @@ class Converter:
                 value = self.graph.input(argument.name, meta.type)
                 self.context.set(argument.name, value)
                 for axis, extent in enumerate(meta.type.shape):
-                    if isinstance(extent, Dim) and extent.name is not None:
-                        self.library.places.setdefault(extent.name, (value, axis))
+                    if isinstance(extent, Dim) and extent.line is not None:
+                        self.library.places.setdefault(extent.line[0], (value, axis))
             elif isinstance(argument, Sym):
                 self._number(argument)
 

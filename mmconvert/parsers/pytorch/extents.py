@@ -11,7 +11,7 @@ from mmconvert.ir.dims import Atom, Dim, Extent, FloorDiv
 from mmconvert.ir.graph import Value
 
 Places = dict[str, tuple[Value, int]]
-"""For each symbol a value with it as the extent of an axis; axis -1: it is the value's only element."""
+"""For each symbol a value that has it in the extent of an axis; axis -1: it is the value's only element."""
 
 
 def value(b: Builder, extent: Extent, places: Places) -> Value | None:
@@ -47,7 +47,13 @@ def _atom(b: Builder, atom: Atom, places: Places) -> Value | None:
     left, right = (value(b, part, places) for part in pair)
     if left is None or right is None:
         return None
-    return b(ops.FloorDiv() if isinstance(atom, FloorDiv) else ops.Max(), left, right)
+    return _quotient(b, left, right) if isinstance(atom, FloorDiv) else b(ops.Max(), left, right)
+
+
+def _quotient(b: Builder, above: Value, below: Value) -> Value:
+    """In i32, into which extents fit: not every target divides i64."""
+    narrow = [b(ops.Cast(to=dtypes.I32), part) for part in (above, below)]
+    return b(ops.Cast(to=dtypes.I64), b(ops.FloorDiv(), *narrow))
 
 
 def _symbol(b: Builder, name: str, places: Places) -> Value | None:
@@ -56,4 +62,11 @@ def _symbol(b: Builder, name: str, places: Places) -> Value | None:
     x, axis = places[name]
     if axis < 0:
         return x
-    return b(ops.Gather(axis=0), b(ops.Shape(), x), np.array(axis, np.int64))
+    found = b(ops.Gather(axis=0), b(ops.Shape(), x), np.array(axis, np.int64))
+    extent = x.type.shape[axis]
+    line = extent.line if isinstance(extent, Dim) else None
+    if line is None or line[1:] == (1, 0):
+        return found
+    _, factor, offset = line
+    found = b(ops.Sub(), found, np.array(offset, np.int64)) if offset else found
+    return found if factor == 1 else _quotient(b, found, b.constant(factor, dtypes.I64))

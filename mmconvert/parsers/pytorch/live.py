@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ from mmconvert.dtypes import BY_NAME
 from mmconvert.errors import InvalidModelError, MissingDependencyError, UnsupportedError, UsageError
 from mmconvert.ir.model import Module
 from mmconvert.parsers.pytorch.convert import Converter
+from mmconvert.parsers.pytorch.naming import given_names
 from mmconvert.parsers.pytorch.program import Names, read_program
 from mmconvert.parsers.pytorch.records import ELEMENTS, Program
 from mmconvert.parsers.pytorch.storage import strided
@@ -38,8 +43,9 @@ def load_object(source: Any, inputs: Any, dynamic_shapes: Any, names: Names | No
     """See ``mmconvert.parsers.pytorch.load_object``; ``names`` are those of open extents."""
     torch = require_torch()
     warnings: list[str] = []
+    symbols: dict[str, str] = {}
     if isinstance(source, torch.nn.Module):
-        program = _export(torch, source, inputs, dynamic_shapes, warnings)
+        program, symbols = _export(torch, source, inputs, dynamic_shapes, warnings)
     elif isinstance(source, torch.export.ExportedProgram):
         if inputs is not None or dynamic_shapes is not None:
             raise UsageError("an ExportedProgram has its inputs and shapes already")
@@ -47,7 +53,7 @@ def load_object(source: Any, inputs: Any, dynamic_shapes: Any, names: Names | No
     else:
         kind = type(source).__name__
         raise UsageError(f"a {kind} cannot be read", hint="give a torch.nn.Module or an ExportedProgram")
-    record = _record(torch, _decomposed(torch, program), warnings, names)
+    record = _record(torch, _decomposed(torch, program), warnings, names, symbols)
     return Converter(record).convert()
 
 
@@ -65,7 +71,10 @@ def require_torch() -> Any:
         ) from error
 
 
-def _export(torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings: list[str]) -> Any:
+def _export(
+    torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings: list[str]
+) -> tuple[Any, dict[str, str]]:
+    """The program, and what the user calls its extents."""
     if inputs is None:
         raise UsageError(
             "a module needs example inputs",
@@ -77,7 +86,7 @@ def _export(torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings:
         warnings.append("the module was in training mode; it was read in evaluation mode")
     module.eval()
     try:
-        return torch.export.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+        program = torch.export.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
     except _RAISED as error:
         first = str(error).strip().splitlines()
         raise InvalidModelError(
@@ -88,6 +97,7 @@ def _export(torch: Any, module: Any, inputs: Any, dynamic_shapes: Any, warnings:
     finally:
         for each in trained:
             each.training = True
+    return program, given_names(torch, program, (module, args, kwargs), dynamic_shapes)
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
@@ -129,11 +139,14 @@ def _is_composite(torch: Any, op: Any) -> bool:
     return bool(op.has_kernel_for_dispatch_key(key))
 
 
-def _record(torch: Any, program: Any, warnings: list[str], names: Names | None) -> Program:
+def _record(
+    torch: Any, program: Any, warnings: list[str], names: Names | None, symbols: dict[str, str]
+) -> Program:
     """The records of a program, through the description that torch would write into a file."""
     serde = importlib.import_module("torch._export.serde.serialize")
     try:
-        module = serde.GraphModuleSerializer(program.graph_signature, []).serialize(program.graph_module)
+        with _describable(torch, program.graph_module, serde):
+            module = serde.GraphModuleSerializer(program.graph_signature, []).serialize(program.graph_module)
     except serde.SerializeError as error:
         first = str(error).strip().splitlines()[0]
         raise UnsupportedError(f"torch cannot describe the program: {first}") from error
@@ -147,9 +160,32 @@ def _record(torch: Any, program: Any, warnings: list[str], names: Names | None) 
     seen: dict[Any, Tensor] = {}
     state = {**program.state_dict, **program.constants}
     tensors = {key: tensor_of(torch, key, t, seen) for key, t in state.items() if isinstance(t, torch.Tensor)}
-    record = read_program(about, tensors, "the module", names)
+    record = read_program(about, tensors, "the module", names, symbols)
     record.warnings.extend(warnings)
     return record
+
+
+@contextmanager
+def _describable(torch: Any, module: Any, serde: Any) -> Iterator[None]:
+    """Arithmetic on extents that torch has no spelling for stands as one it has: only its result is read."""
+    numbers = (torch.SymInt, torch.SymFloat, torch.SymBool)
+    graphs = [part.graph for part in module.modules() if isinstance(part, torch.fx.GraphModule)]
+    calls = [node for graph in graphs for node in graph.nodes if node.op == "call_function"]
+    changed = [
+        (node, node.target, node.args)
+        for node in calls
+        if isinstance(node.meta.get("val"), numbers)
+        and not isinstance(node.target, torch._ops.OpOverload)
+        and node.target not in serde._SYM_OPS
+        and node.target is not operator.getitem
+    ]
+    for node, _, args in changed:
+        node.target, node.args = math.trunc, args[:1]
+    try:
+        yield
+    finally:
+        for node, target, args in changed:
+            node.target, node.args = target, args
 
 
 def tensor_of(torch: Any, key: str, tensor: Any, seen: dict[Any, Tensor]) -> Tensor:

@@ -43,7 +43,11 @@ Names = Mapping[tuple[int | str, int], str]
 
 
 def read_program(
-    about: Json, tensors: Mapping[str, Tensor], file: str, names: Names | None = None
+    about: Json,
+    tensors: Mapping[str, Tensor],
+    file: str,
+    names: Names | None = None,
+    symbols: Mapping[str, str] | None = None,
 ) -> Program:
     """The program that ``about`` describes.
 
@@ -52,22 +56,32 @@ def read_program(
         tensors: parameters, buffers and constants by key.
         file: for messages.
         names: of open extents; by default they are called by their first input and axis.
+        symbols: what extents are called by torch's symbols for them, before that.
 
     Raises:
         UnsupportedError: it is of another version, or has arguments or element types that the IR has not.
         InvalidModelError: it is malformed.
     """
     try:
-        return _Reader(about, tensors, file, names or {}).program()
+        return _Reader(about, tensors, file, names or {}, symbols or {}).program()
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         what = f"{type(error).__name__} {error}"
         raise InvalidModelError(f"the description of the program is malformed: {what}", where=file) from error
 
 
 class _Reader:
-    def __init__(self, about: Json, tensors: Mapping[str, Tensor], file: str, names: Names) -> None:
+    def __init__(
+        self,
+        about: Json,
+        tensors: Mapping[str, Tensor],
+        file: str,
+        names: Names,
+        symbols: Mapping[str, str],
+    ) -> None:
         self.about, self.tensors, self.file, self.names = about, tensors, file, names
-        self.sizes = Sizes()
+        self.sizes, self.symbols = Sizes(), Symbols()
+        for symbol, name in symbols.items():
+            self.sizes.names[symbol] = str(self.symbols.fresh(name))
 
     def program(self) -> Program:
         version = self.about["schema_version"]["major"]
@@ -137,7 +151,6 @@ class _Reader:
 
     def _name_symbols(self, graph: Json, inputs: list[tuple[str, Any]]) -> None:
         """Symbols are called by the first input and axis that they stand for alone."""
-        symbols = Symbols()
         taken = [spec for kind, spec in inputs if kind == "user_input"]
         for place, spec in enumerate(taken):
             name = spec["arg"].get("as_tensor", {}).get("name")
@@ -146,7 +159,7 @@ class _Reader:
                 symbol = text.removeprefix("Symbol('").partition("'")[0]
                 if text.startswith("Symbol('") and text.count("(") == 1 and symbol not in self.sizes.names:
                     called = self.names.get((place, axis)) or self.names.get((name, axis))
-                    self.sizes.names[symbol] = str(symbols.fresh(called or f"{name}_{axis}"))
+                    self.sizes.names[symbol] = str(self.symbols.fresh(called or f"{name}_{axis}"))
 
     # --- graphs --------------------------------------------------------------------------------------
 

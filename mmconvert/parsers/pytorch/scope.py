@@ -258,20 +258,20 @@ def fitted(n: Source, x: Value, type: TensorType) -> Value:
     return n.builder(ops.Expand(shape=type.shape), x)
 
 
-def body(n: Source, record: Record, arguments: Sequence[Value]) -> Graph:
-    """Reads a graph that an operator takes into a graph of its own.
+def body(n: Source, record: Record, types: Sequence[TensorType]) -> Graph:
+    """Reads a graph that an operator takes into a graph of its own, with inputs of these types.
 
     Raises:
         Reported: something in it is not supported; it is noted.
-        InvalidModelError: it does not take ``arguments``.
+        InvalidModelError: it takes another number of tensors.
     """
     graph = Graph("body")
     context = Context(n.context.library, record, graph, Builder(graph, origin=n.origin))
     names = [argument.name for argument in record.inputs if isinstance(argument, Ref)]
-    if len(names) != len(arguments):
-        raise n.invalid(f"its graph takes {len(names)} tensors, not {len(arguments)}")
-    for name, value in zip(names, arguments, strict=True):
-        context.set(name, graph.input(name, value.type))
+    if len(names) != len(types):
+        raise n.invalid(f"its graph takes {len(names)} tensors, not {len(types)}")
+    for name, type in zip(names, types, strict=True):
+        context.set(name, graph.input(name, type))
     context.read()
     results = context.outputs(record.outputs)
     graph.set_outputs(results, [f"output_{i}" for i in range(len(results))])

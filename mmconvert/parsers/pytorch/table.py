@@ -27,6 +27,7 @@ def built_in() -> Rules[str]:
         matmul,
         norm,
         pool,
+        quantize,
         recurrent,
         reduce,
         resize,
@@ -53,6 +54,7 @@ def built_in() -> Rules[str]:
         losses.rule,
         sorting.rule,
         resize.rule,
+        quantize.rule,
         recurrent.rule,
     )
 

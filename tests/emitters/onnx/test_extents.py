@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+import mmconvert
 from mmconvert import dtypes
 from mmconvert.emitters import onnx as emitter
 from mmconvert.errors import UnsupportedError
@@ -205,3 +206,20 @@ def test_an_extent_that_no_tensor_has(tmp_path: Path) -> None:
     graph = build(lambda b, x: b(ops.Fill(shape=(Dim.symbol("elsewhere"),), value=1, dtype=dtypes.F32)))
     with pytest.raises(UnsupportedError, match="Fill: the extent elsewhere cannot be read off any tensor"):
         emitter.write(Module(graph), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("target", ["onnx", "tflite"])
+def test_a_symbol_is_read_off_a_multiple_of_it(target: str, tmp_path: Path) -> None:
+    """Only 4*h+1 is an extent of the input; h alone is one of what is made."""
+    graph = Graph("multiple")
+    b = Builder(graph)
+    x = graph.input("x", TensorType(dtypes.F32, (4 * h + 1, 2)))
+    graph.set_outputs([b(ops.Fill(shape=(h, 3), value=0.5, dtype=dtypes.F32)), b(ops.Relu(), x)], ["y", "z"])
+    path = tmp_path / f"model.{target}"
+    feed = {"x": np.ones((13, 2), np.float32)}
+    wanted = run(graph, feed)
+    assert wanted["y"].shape == (3, 3)
+    mmconvert.save(mmconvert.Model(graph), path)
+    found = mmconvert.run(path, feed, runtime="native")
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ml_dtypes
@@ -39,7 +40,7 @@ def test_a_module_keeps_its_mode_and_is_read_in_evaluation_mode() -> None:
     assert [m.training for m in model] == [True, False]
     assert module.warnings == ["the module was in training mode; it was read in evaluation mode"]
     expected = model.eval()(X).detach().numpy()
-    np.testing.assert_allclose(module.run({"input": X.numpy()})["add_1"], expected, rtol=1e-6)
+    np.testing.assert_allclose(module.run({"input": X.numpy()})["add_1"], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_nodes_are_called_by_their_modules() -> None:
@@ -171,6 +172,56 @@ def test_what_trains_differently_is_read_in_place() -> None:
 
     found = mmconvert.load(Net(), inputs=X).run({"x": X.numpy()})
     np.testing.assert_allclose(next(iter(found.values())), 3 * X.numpy())
+
+
+def test_a_net_trained_with_quantization_in_mind() -> None:
+    from torch.ao.quantization import FusedMovingAvgObsFakeQuantize, disable_observer
+
+    net = nn.Sequential(FusedMovingAvgObsFakeQuantize(quant_min=0, quant_max=127), nn.Linear(4, 3)).eval()
+    net(X * 2)
+    with pytest.raises(UnsupportedError, match="an observer that still changes the scale"):
+        mmconvert.load(net, inputs=X)
+    net.apply(disable_observer)
+    module = mmconvert.load(net, inputs=X)
+    assert {"Quantize", "Clip", "Dequantize"} <= {n.op.name for n in module.graph}
+    found = next(iter(module.run({"input": X.numpy()}).values()))
+    np.testing.assert_allclose(found, net(X).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_extents_are_called_as_the_user_called_them() -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, y], 1) * torch.arange(x.shape[2])
+
+    batch, rows = torch.export.Dim("batch"), torch.export.Dim("rows", min=1, max=64)
+    inputs = (torch.zeros(2, 3, 16), torch.zeros(2, 1, 16))
+    shapes = {"y": {0: batch, 2: 8 * rows}, "x": {0: batch, 2: 8 * rows}}
+    module = mmconvert.load(Net(), inputs=inputs, dynamic_shapes=shapes)
+    assert [str(v.type) for v in module.graph.inputs] == ["f32[batch,3,8*rows]", "f32[batch,1,8*rows]"]
+    x, y = np.ones((3, 3, 24), np.float32), np.ones((3, 1, 24), np.float32)
+    (found,) = module.run({"x": x, "y": y}).values()
+    np.testing.assert_array_equal(found, np.broadcast_to(np.arange(24), (3, 4, 24)))
+    with pytest.raises(UsageError, match=r"is f32\[batch,3,8\*rows\]"):
+        module.run({"x": x[:, :, :20], "y": y[:, :, :20]})
+    automatic = ({0: torch.export.Dim.AUTO}, {0: torch.export.Dim.AUTO})
+    unnamed = mmconvert.load(Net(), inputs=inputs, dynamic_shapes=automatic)
+    assert str(unnamed.graph.inputs[0].type) == "f32[x_0,3,16]"
+
+
+def test_arithmetic_on_extents_that_torch_has_no_spelling_for() -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            height = math.ceil(x.shape[2] / 4) * 4
+            return nn.functional.interpolate(x, size=(height, 8))
+
+    program = torch.export.export(
+        Net(), (torch.ones(1, 2, 10, 4),), dynamic_shapes={"x": {2: torch.export.Dim("rows", min=2)}}
+    )
+    module = mmconvert.load(program)
+    assert str(module.graph.outputs[0].type) == "f32[1,2,4*((x_2+3)//4),8]"
+    assert any(node.target is math.ceil for node in program.graph.nodes), "the program stays as it was"
+    x = torch.rand(1, 2, 13, 4)
+    np.testing.assert_array_equal(next(iter(module.run({"x": x.numpy()}).values())), Net()(x).numpy())
 
 
 def test_writing_through_a_view_that_may_be_a_copy_is_refused() -> None:

@@ -24,7 +24,10 @@ _ON_THEANO = (
     "the file was written on Theano: its kernels are turned round, and windows with strides and padding"
     " 'same' lie where TensorFlow puts them"
 )
-_WHOLE_MODEL = "save the whole model with model.save(), or give its architecture (JSON): --network, or network= in Python"
+_WHOLE_MODEL = (
+    "save the whole model with model.save(), or give its architecture (JSON): --network on the command line,"
+    " network= in Python"
+)
 
 
 def read(path: Path, architecture: Path | None, activations: Mapping[str, Function]) -> Module:

@@ -355,6 +355,10 @@ def lowered_for(graph: Graph, format: Format) -> Graph | None:
     return lowered
 
 
+_FLAGS = {"examples": "examples (--input EXTENTS; arrays to compare on are --inputs)"}
+"""Options that have another name on the command line."""
+
+
 def require_options(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> None:
     """Makes sure that ``function`` has all ``options``, as keyword-only parameters.
 
@@ -365,7 +369,8 @@ def require_options(function: Callable[..., Any], options: Mapping[str, Any], pu
     known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
     if unknown := sorted(set(options) - set(known)):
         hint = f"its options: {', '.join(known)}" if known else "it has no options"
-        raise UsageError(f"{purpose} has no option {', '.join(unknown)}", hint=hint)
+        wanted = ", ".join(_FLAGS.get(name, name) for name in unknown)
+        raise UsageError(f"{purpose} has no option {wanted}", hint=hint)
 
 
 def _size(path: Path) -> int:

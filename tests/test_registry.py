@@ -92,11 +92,14 @@ def test_sources(samples: Path, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="ORT format cannot be read yet"):
         of_source(tmp_path / "m.ort")
     assert of_source(samples / "digits.keras", "onnx").name == "onnx", "it is forced"
-    (tmp_path / "m.pt").write_bytes(b"PK\x03\x04 something of PyTorch")
+    (tmp_path / "m.pth").write_bytes(b"\x80 something of PyTorch")
+    with pytest.raises(InvalidModelError, match="this is no PyTorch model, or it is damaged"):
+        of_source(tmp_path / "m.pth")
+    (tmp_path / "m.xyz").write_bytes(b"PK\x03\x04 something")
     with pytest.raises(
         InvalidModelError, match=r"this file is no model that mmconvert knows\n  hint: it knows Keras"
     ):
-        of_source(tmp_path / "m.pt")
+        of_source(tmp_path / "m.xyz")
 
 
 @pytest.mark.usefixtures("plugins")

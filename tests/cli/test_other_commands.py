@@ -65,9 +65,17 @@ def test_no_command(mmconvert: Command) -> None:
 
 
 def test_a_wrong_flag_is_told_from_its_likes(mmconvert: Command) -> None:
-    done = mmconvert("verify", "a.onnx", "b.onnx", "--input", "x.npy")
+    done = mmconvert("verify", "a.onnx", "b.onnx", "--inptus", "x.npy")
     assert done.code == 2
     assert "--inputs" in done.err
+
+
+def test_a_flag_for_modules_is_told_from_the_one_for_arrays(mmconvert: Command, samples: Path) -> None:
+    done = mmconvert("verify", samples / "digits.onnx", samples / "digits.onnx", "--input", "x.npy")
+    assert done.code == 2
+    assert (
+        "reading ONNX has no option examples (--input EXTENTS; arrays to compare on are --inputs)" in done.err
+    )
 
 
 # --- verify ------------------------------------------------------------------------------------------------

@@ -107,6 +107,10 @@ def _is_plain(op: ops.Resize, index: int, extent: Extent, scale: np.float32) -> 
 def resize(node: Node[ops.Resize], out: Writer) -> None:
     op, x = node.op, node.operand(0)
     _require_real_positions(op, out)
+    last = {x.type.rank - 2, x.type.rank - 1}
+    out.require(
+        op.mode != "cubic" or set(op.axes) <= last, "runtimes resize by cubics over the last two axes"
+    )
     attributes = {"mode": op.mode, **_coordinates(node, out)}
     if op.mode == "cubic":
         attributes["cubic_coeff_a"] = float(op.cubic_coeff)

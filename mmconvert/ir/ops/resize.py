@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
+from typing import cast
 
 import numpy as np
 
@@ -15,8 +17,9 @@ from mmconvert.ir.ops.indexing import Gather
 from mmconvert.ir.ops.logic import Where
 from mmconvert.ir.ops.matmul import MatMul
 from mmconvert.ir.ops.sampling import FIXED_POINT, Axis, Coordinates, Mode, Nearest, Samples, apply, sample
-from mmconvert.ir.ops.shape import Transpose, natural
-from mmconvert.ir.types import Array, DType, Extent, TensorType
+from mmconvert.ir.ops.shape import Expand, Reshape, Unsqueeze, natural
+from mmconvert.ir.ops.unary import Cast
+from mmconvert.ir.types import Array, DType, Extent, Shape, TensorType
 
 
 @operator
@@ -93,27 +96,63 @@ class Resize(Op):
         return self._extrapolated(y, found).astype(x.dtype, copy=False)
 
     def decompose(self, b: Builder, x: Value) -> Value | None:
-        """Gathers for ``nearest``, matrix products for the others; for known extents only."""
-        if not x.type.is_static or not all(isinstance(size, int) for size in self.sizes):
-            return None
-        found = self._samples(x.type.static_shape, np.dtype(np.float64))
+        """Gathers for ``nearest``, matrix products for the others, where the resized extents are known.
+
+        Of extents that are not known, whole numbers of copies of each element.
+        """
+        extents = {axis: x.type.shape[axis] for axis in self.axes}
+        if not all(isinstance(e, int) for e in (*extents.values(), *self.sizes)):
+            return self._repeated(b, x)
+        if dtypes.is_float(x.type.dtype) and x.type.dtype.itemsize < 4 and self.mode != "nearest":
+            return b(Cast(to=x.type.dtype), b(self, b(Cast(to=dtypes.F32), x)))
+        found = self._samples(x.type.shape, np.dtype(np.float64))
         y = x
-        for axis, samples in found.items():
-            y = _sampled(b, y, axis, samples) if not samples.is_identity(y.type.static_shape[axis]) else y
+        for axis in sorted(found, key=lambda a: len(found[a].index) / max(cast(int, extents[a]), 1)):
+            samples, extent = found[axis], cast(int, extents[axis])
+            if samples.is_identity(extent):
+                continue
+            if samples.weights is None:
+                y = b(Gather(axis=axis), y, samples.index[:, 0].astype(np.int64))
+            else:
+                y = along(b, y, axis, samples.matrix(extent).astype(y.type.dtype))
         outside = _outside(found, len(y.type.shape))
         if not outside.any():
             return y
         return b(Where(), np.ascontiguousarray(outside), np.array(self.extrapolation_value, x.type.dtype), y)
 
-    def _samples(self, shape: tuple[int, ...], dtype: DType) -> dict[int, Samples]:
-        """Which elements each axis reads, and with which weights."""
+    def _repeated(self, b: Builder, x: Value) -> Value | None:
+        """Every element as often as the scale says; None where it is not that."""
+        shape, y = x.type.shape, x
+        if self.mode != "nearest" or not self.scales or self.coordinates == "tf_crop_and_resize":
+            return None
+        for i, (axis, size, scale) in enumerate(zip(self.axes, self.sizes, self.scales, strict=True)):
+            factor = int(scale)
+            if factor != scale or size != shape[axis] * factor or not self._repeats(i, factor):
+                return None
+            have = y.type.shape
+            wide = b(Unsqueeze(axes=(axis + 1,)), y)
+            copies = b(Expand(shape=(*have[: axis + 1], factor, *have[axis + 1 :])), wide)
+            y = b(Reshape(shape=(*have[:axis], size, *have[axis + 1 :])), copies)
+        return y
+
+    def _repeats(self, index: int, factor: int) -> bool:
+        """True when an axis becomes ``factor`` copies of each element; short ramps show it."""
+        line = replace(self, axes=(0,), scales=self.scales[index : index + 1])
+        ramps = [np.arange(extent) for extent in range(1, 6)]
+        return all(
+            np.array_equal(replace(line, sizes=(len(r) * factor,)).evaluate(r), np.repeat(r, factor))
+            for r in ramps
+        )
+
+    def _samples(self, shape: Shape, dtype: DType) -> dict[int, Samples]:
+        """Which elements each axis reads, and with which weights; ``shape`` is known there."""
         found = {}
         for i, (axis, size) in enumerate(zip(self.axes, dims.numbers(self.sizes), strict=True)):
             scale = self.scales[i] if self.scales else None
             region = self.roi[i] if self.roi else (0.0, 1.0)
-            along = Axis(shape[axis], size, scale, region, self.position_bits)
+            line = Axis(cast(int, shape[axis]), size, scale, region, self.position_bits)
             found[axis] = sample(
-                along,
+                line,
                 dtype,
                 mode=self.mode,
                 coordinates=self.coordinates,
@@ -139,15 +178,9 @@ def _outside(found: dict[int, Samples], rank: int) -> Array:
     return reduce(np.logical_or, masks, np.zeros((1,) * rank, dtype=bool))
 
 
-def _sampled(b: Builder, x: Value, axis: int, samples: Samples) -> Value:
-    if samples.weights is None:
-        return b(Gather(axis=axis), x, samples.index[:, 0].astype(np.int64))
-    matrix = samples.matrix(x.type.static_shape[axis]).astype(x.type.dtype)
-    rank = x.type.rank
-    if axis == rank - 2:
-        return b(MatMul(), matrix, x)
-    perm = tuple(range(axis)) + tuple(range(axis + 1, rank)) + (axis,)
-    turned = x if axis == rank - 1 else b(Transpose(perm=perm), x)
-    product = b(MatMul(), turned, np.ascontiguousarray(matrix.T))
-    back = tuple(perm.index(a) for a in range(rank))
-    return product if axis == rank - 1 else b(Transpose(perm=back), product)
+def along(b: Builder, x: Value, axis: int, matrix: Array) -> Value:
+    """``x`` with ``matrix`` [size, extent] applied along ``axis``: what is behind it becomes the columns."""
+    shape = x.type.shape
+    flat = b(Reshape(shape=(*shape[: axis + 1], dims.product(shape[axis + 1 :]))), x)
+    product = b(MatMul(), b.constant(matrix), flat)
+    return b(Reshape(shape=(*shape[:axis], matrix.shape[0], *shape[axis + 1 :])), product)

@@ -8,8 +8,8 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit
 from mmconvert.ir.graph import Value
 from mmconvert.ir.ops import AveragePool, Concat, MaxPool, ReduceMax, Slice
+from mmconvert.ir.ops.resize import along
 from mmconvert.parsers.keras.layer import KerasLayer
-from mmconvert.parsers.keras.resize import along
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("Keras")

@@ -10,7 +10,8 @@ from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Extent
 from mmconvert.ir.graph import Value
-from mmconvert.ir.ops import Identity, MatMul, Pad, Reshape, Resize, Slice
+from mmconvert.ir.ops import Identity, Pad, Resize, Slice
+from mmconvert.ir.ops.resize import along
 from mmconvert.ir.types import Layout
 from mmconvert.parsers.keras.layer import KerasLayer
 from mmconvert.rules import Rules
@@ -240,14 +241,3 @@ def _areas(extent: int, size: int) -> Array:
     covered = np.minimum(elements + 1, starts + scale) - np.maximum(elements, starts)
     areas: Array = np.maximum(covered, 0) / scale
     return areas
-
-
-def along(b: Builder, x: Value, axis: int, matrix: Array) -> Value:
-    """``x`` with ``matrix`` applied along ``axis``: everything behind the axis becomes the columns."""
-    shape = x.type.shape
-    behind: Extent = 1
-    for extent in shape[axis + 1 :]:
-        behind = behind * extent
-    flat = b(Reshape(shape=(*shape[: axis + 1], behind)), x)
-    product = b(MatMul(), b.constant(matrix), flat)
-    return b(Reshape(shape=(*shape[:axis], matrix.shape[0], *shape[axis + 1 :])), product)

@@ -9,5 +9,5 @@ FAMILIES = (conv, pool, norm, shape, activation, merge, recurrent, attention, pr
 
 ROWS: list[Row] = [row for family in FAMILIES for row in family.ROWS]
 
-ROWS_2: list[Row] = [*ROWS, *keras2.ROWS]
-"""What is tried with Keras 2, as far as it has the layer."""
+ROWS_2: list[Row] = [*(row for row in ROWS if not keras2.is_later(row)), *keras2.ROWS]
+"""What Keras 2 has."""

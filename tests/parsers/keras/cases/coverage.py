@@ -8,7 +8,7 @@ from typing import Any
 
 from mmconvert.parsers.keras.table import RULES
 
-from . import ROWS
+from . import ROWS, ROWS_2
 from .limits import CANNOT
 from .row import Row
 
@@ -44,13 +44,18 @@ def _words(item: Any, seen: set[int]) -> Iterator[str]:
             yield from _words(part, seen)
 
 
-def coverage() -> dict[str, Counts]:
-    """For each layer: how many rows are read, and how many of those each target expresses."""
-    found: dict[str, Counts] = {}
-    for row in ROWS:
-        for name in layers_of(row):
-            counts = found.setdefault(name, dict.fromkeys(("read", *TARGETS), 0))
-            counts["read"] += 1
-            for target in TARGETS:
-                counts[target] += not any(item.covers(row) for item in CANNOT[target])
+def coverage() -> dict[str, tuple[Counts, Counts]]:
+    """For each layer, of Keras 3 and of Keras 2: how many rows are read, and how many each target expresses."""
+    found: dict[str, tuple[Counts, Counts]] = {}
+    for generation, table in enumerate((ROWS, ROWS_2)):
+        for row in table:
+            for name in layers_of(row):
+                counts = found.setdefault(name, (_none(), _none()))[generation]
+                counts["read"] += 1
+                for target in TARGETS:
+                    counts[target] += not any(item.covers(row) for item in CANNOT[target])
     return dict(sorted(found.items()))
+
+
+def _none() -> Counts:
+    return dict.fromkeys(("read", *TARGETS), 0)

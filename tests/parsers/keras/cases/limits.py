@@ -22,13 +22,4 @@ class Cannot:
         return fnmatchcase(row.name, self.name)
 
 
-_CUBIC = "TFLite has no cubic resizing, and images of other sizes need other weights"
-
-CANNOT: dict[str, list[Cannot]] = {
-    "onnx": [Cannot("resizing_bicubic", "ONNX Runtime resizes by cubics over the last two axes only")],
-    "tflite": [
-        Cannot("resizing_bicubic", _CUBIC),
-        Cannot("up2d_bicubic", _CUBIC),
-        Cannot("up3d", "TFLite resizes two axes at most, and the operator has no decomposition"),
-    ],
-}
+CANNOT: dict[str, list[Cannot]] = {"onnx": [], "tflite": []}

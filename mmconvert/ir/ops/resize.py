@@ -181,6 +181,10 @@ def _outside(found: dict[int, Samples], rank: int) -> Array:
 def along(b: Builder, x: Value, axis: int, matrix: Array) -> Value:
     """``x`` with ``matrix`` [size, extent] applied along ``axis``: what is behind it becomes the columns."""
     shape = x.type.shape
+    if axis == len(shape) - 1:
+        return b(MatMul(), x, b.constant(np.ascontiguousarray(matrix.T)))
+    if axis == len(shape) - 2:
+        return b(MatMul(), b.constant(matrix), x)
     flat = b(Reshape(shape=(*shape[: axis + 1], dims.product(shape[axis + 1 :]))), x)
     product = b(MatMul(), b.constant(matrix), flat)
     return b(Reshape(shape=(*shape[:axis], matrix.shape[0], *shape[axis + 1 :])), product)

@@ -11,7 +11,7 @@ from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Dim
 from mmconvert.ir.graph import Graph
-from mmconvert.ir.ops import Gather, MatMul, Resize, Transpose
+from mmconvert.ir.ops import Expand, Gather, MatMul, Reshape, Resize, Unsqueeze
 from mmconvert.ir.types import Array, TensorType
 from tests.cases.case import Case
 from tests.cases.resize import CASES
@@ -204,13 +204,29 @@ def test_decompositions() -> None:
     up: dict[str, Any] = {"axes": (1, 2), "coordinates": "half_pixel"}
     assert decomposition(Resize(sizes=(8, 10), mode="nearest", **up), x) == [Gather, Gather]
     assert decomposition(Resize(sizes=(8, 10), mode="linear", **up), x) == [
-        Transpose,
+        Reshape,
         MatMul,
-        Transpose,
+        Reshape,
         MatMul,
     ]
     assert decomposition(Resize(sizes=(4, 5), mode="cubic", **up), x) == []
     assert decomposition(Resize(sizes=(Dim.symbol("h"), 10), mode="linear", **up), x) is None
+
+
+def test_open_extents_decompose_where_they_stay_or_repeat() -> None:
+    n, h = Dim.symbol("n"), Dim.symbol("h")
+    batch, tall = (TensorType(dtypes.F32, shape) for shape in ((n, 4, 2), (1, h, 2)))
+    assert decomposition(Resize(axes=(1,), sizes=(8,), mode="cubic", coordinates="half_pixel"), batch) == [
+        MatMul
+    ]
+    twice: dict[str, Any] = {"axes": (1,), "sizes": (2 * h,), "scales": (2.0,), "coordinates": "asymmetric"}
+    assert decomposition(Resize(mode="nearest", nearest="floor", **twice), tall) == [
+        Unsqueeze,
+        Expand,
+        Reshape,
+    ]
+    assert decomposition(Resize(mode="nearest", nearest="ceil", **twice), tall) is None
+    assert decomposition(Resize(mode="linear", **twice), tall) is None
 
 
 def test_extents_may_be_symbols() -> None:

@@ -48,7 +48,7 @@ def test_targets_compute_what_keras_2_does(row: Row, keras2: Any, tmp_path: Path
 
 
 def contents(model: Any, folder: Path, suffix: str) -> tuple[str, tuple[bytes, ...]]:
-    """What is read of a file: the text of the graph, and the weights in the order in which they stand in it."""
+    """What is read of a file: the text of the graph, and the weights in their order."""
     model.save(folder / f"model{suffix}")
     printer = Printer()
     text = printer.print(load(folder / f"model{suffix}").graph)

@@ -45,7 +45,7 @@ def _words(item: Any, seen: set[int]) -> Iterator[str]:
 
 
 def coverage() -> dict[str, tuple[Counts, Counts]]:
-    """For each layer, of Keras 3 and of Keras 2: how many rows are read, and how many each target expresses."""
+    """For each layer, of Keras 3 and 2: how many rows are read, and how many each target expresses."""
     found: dict[str, tuple[Counts, Counts]] = {}
     for generation, table in enumerate((ROWS, ROWS_2)):
         for row in table:

@@ -22,7 +22,8 @@ EAGER = 1 << 16
 GROWTH = 1 << 20
 """Results that are this many bytes larger than their operands are left to the target to compute."""
 
-QUANTIZED = (dtypes.I8, dtypes.U8, dtypes.I16, dtypes.I32, dtypes.I64)
+_NAMES = ("i4", "u4", "i8", "u8", "i16", "i32", "i64")
+QUANTIZED = tuple(dtypes.BY_NAME[name] for name in _NAMES)
 """What weights and biases are quantized to that runtimes compute with as they are."""
 
 
@@ -36,8 +37,8 @@ def fold_constants(graph: Graph) -> Outcome:
 
     A large result stays lazy: it is computed when it is read, so folding holds no second copy of the weights.
 
-    Declines when: an operator has sub-graphs; the result would be much larger than what it is made of; 8-bit
-    weights or their biases would not be quantized any more.
+    Declines when: an operator has sub-graphs; the result would be much larger than what it is made of;
+    weights of few bits or their biases would not be quantized any more.
     """
     return _fold_all(graph, lambda node, value: value.name)
 
@@ -81,7 +82,7 @@ def _fold(node: Node[Op], outcome: Outcome) -> list[Tensor] | None:
         return None
     if not all(v.type.is_static for v in node.outputs):
         return None
-    if is_op(node, Dequantize) and not node.op.block and node.operand(0).type.dtype in QUANTIZED:
+    if is_op(node, Dequantize) and node.operand(0).type.dtype in QUANTIZED:
         outcome.decline(node, "quantized weights stay as small as they are, and runtimes compute with them")
         return None
     operands = [None if v is None else v.constant for v in node.inputs]
@@ -91,6 +92,8 @@ def _fold(node: Node[Op], outcome: Outcome) -> list[Tensor] | None:
         return None
     if (half := _half(node)) is not None:
         return [half.cast(dtypes.F32)]
+    if (moved := _moved(node)) is not None:
+        return [moved]
     if made > EAGER and len(node.outputs) == 1:
         return [lazy(node.op, operands, node.output)]
     return [Tensor.of(np.ascontiguousarray(a).reshape(a.shape)) for a in _evaluate(node.op, operands)]
@@ -103,6 +106,17 @@ def _half(node: Node[Op]) -> Tensor | None:
     tensor = node.operand(0).constant
     large = tensor is not None and tensor.dtype == dtypes.F16 and tensor.size >= SMALLEST
     return tensor if large else None
+
+
+def _moved(node: Node[Op]) -> Tensor | None:
+    """A weight with its elements in other places, which a file may hold in fewer bits wherever these are."""
+    tensor = node.inputs[0].constant if node.inputs and node.inputs[0] is not None else None
+    if tensor is None or tensor.in_memory:
+        return None
+    if is_op(node, Transpose):
+        return tensor.transpose(node.op.perm)
+    is_reshape = is_op(node, Reshape, Squeeze, Unsqueeze)
+    return tensor.reshape(node.output.type.static_shape) if is_reshape else None
 
 
 def _content(value: Value) -> Array | None:

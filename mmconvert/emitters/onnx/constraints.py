@@ -7,12 +7,14 @@ from functools import partial
 
 from mmconvert.emitters.onnx import DEFAULT_OPSET
 from mmconvert.emitters.onnx.operators import RULES
+from mmconvert.emitters.onnx.quantize import FOUR_BITS, SINCE_BLOCKS
 from mmconvert.emitters.onnx.schema import NEWEST, check_opset
 from mmconvert.emitters.onnx.writer import Scope, Writer
 from mmconvert.errors import Problem, UnsupportedError, merge_problems
 from mmconvert.ir.copy import copy_graph
-from mmconvert.ir.graph import Graph, Node
+from mmconvert.ir.graph import Graph, Node, is_op
 from mmconvert.ir.op import Op
+from mmconvert.ir.ops import Dequantize
 from mmconvert.passes.legalize import legalize
 from mmconvert.passes.pipeline import subgraphs
 
@@ -36,15 +38,16 @@ def obstacle(node: Node[Op], *, opset: int = DEFAULT_OPSET) -> str | None:
 def settle(graph: Graph, *, opset: int | None = None) -> dict[str, int]:
     """The opset to write ``graph`` at, as an option of ``obstacle``.
 
-    That is the one asked for; without one, the lowest from the default on that can express the graph.
+    That is the one asked for; without one, the lowest from the default on that can express the graph and
+    keeps weights as small as they are.
 
     Raises:
         UsageError: ``opset`` cannot be written.
         UnsupportedError: the opset cannot express the graph, or none can. Everything it lacks is listed, and
             the hint names the lowest opset that does not lack any of it.
     """
-    first = DEFAULT_OPSET if opset is None else opset
     parts = [*subgraphs(graph), graph]
+    first = opset or max(DEFAULT_OPSET, *(_keeping(node) for part in parts for node in part), 0)
     if all(obstacle(node, opset=first) is None for part in parts for node in part):
         return {"opset": first}
     problems = _lacking(parts, first)
@@ -74,3 +77,10 @@ def _lacking(parts: Sequence[Graph], opset: int) -> Sequence[Problem]:
 
 def _unsupported(opset: int, problems: Sequence[Problem], hint: str = "") -> UnsupportedError:
     return UnsupportedError(f"ONNX opset {opset} cannot express this model", hint=hint, problems=problems)
+
+
+def _keeping(node: Node[Op]) -> int:
+    """The first opset with the types and blocks of quantized weights; before, they are floats."""
+    if not is_op(node, Dequantize) or node.operand(0).constant is None:
+        return 0
+    return SINCE_BLOCKS if node.op.block or node.operand(0).type.dtype in FOUR_BITS else 0

@@ -17,13 +17,17 @@ from mmconvert.rules import Rules
 
 rule: RuleTable = Rules("ONNX")
 
-_BLOCKS = 21
+SINCE_BLOCKS = 21
 """The first opset with blocks, and with types other than 8 bits."""
+
+FOUR_BITS = (dtypes.BY_NAME["i4"], dtypes.BY_NAME["u4"])
 
 
 def _granularity(node: Node[Any], out: Writer) -> dict[str, Any]:
     op: Scaled = node.op
-    out.require(not op.block or out.opset >= _BLOCKS, f"ONNX has blocked scales since opset {_BLOCKS}")
+    out.require(
+        not op.block or out.opset >= SINCE_BLOCKS, f"ONNX has blocked scales since opset {SINCE_BLOCKS}"
+    )
     along = node.operand(1).type.rank > 0
     return {"axis": op.axis if along else None, "block_size": op.block or None}
 
@@ -54,7 +58,7 @@ def quantize(node: Node[ops.Quantize], out: Writer) -> None:
 def _zero_point(node: Node[ops.Quantize], out: Writer) -> Operand:
     """The zero point; before opset 21 it alone says which type is wanted."""
     given, scale = node.optional(2), node.operand(1).type
-    if given is not None or node.op.dtype == dtypes.U8 or out.opset >= _BLOCKS:
+    if given is not None or node.op.dtype == dtypes.U8 or out.opset >= SINCE_BLOCKS:
         return given
     out.require(scale.is_static, "ONNX needs a zero point, of an extent that is unknown")
     return out.constant(np.zeros(dims.numbers(scale.shape)), node.op.dtype, "zero_point")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmconvert.ir.graph import Node, Value
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Composite
 from mmconvert.ir.ops.quantize import Scaled
-from mmconvert.tensors import Array
+from mmconvert.tensors import Array, Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,44 @@ class Grid:
     def key(self) -> tuple[bytes, bytes, int]:
         """Equal for grids that are the same."""
         return self.scale.tobytes(), self.zero.tobytes(), self.axis
+
+
+class Dequantized(Tensor):
+    """Constant f32 numbers that the file holds as integers.
+
+    Moving the elements moves the integers; whatever computes with them gets plain numbers.
+
+    Attributes:
+        integers: what is held.
+        grid: what it means.
+    """
+
+    __slots__ = ("grid", "integers")
+
+    def __init__(self, integers: Tensor, grid: Grid) -> None:
+        super().__init__(dtypes.F32, integers.shape, self._real)
+        self.integers, self.grid = integers, grid
+
+    def _real(self) -> Array:
+        rest = (1,) * (len(self.shape) - 1 - self.grid.axis) if self.grid.scale.ndim else ()
+        scale, zero = (np.reshape(v, (*v.shape, *rest)) for v in (self.grid.scale, self.grid.zero))
+        centred = self.integers.numpy().astype(np.int64) - zero
+        return np.asarray(centred.astype(np.float32) * scale, np.float32)
+
+    def transpose(self, perm: tuple[int, ...]) -> Tensor:
+        """The tensor with its axes in the order ``perm``."""
+        return Dequantized(self.integers.transpose(perm), self.grid.turned(perm))
+
+    def reshape(self, shape: tuple[int, ...]) -> Tensor:
+        """The same values under another shape, over integers where the axis of the scales is still there."""
+        axis, have = self.grid.axis, self.shape
+        if self.grid.scale.ndim:
+            before = math.prod(have[:axis])
+            kept = [a for a, e in enumerate(shape) if e == have[axis] and math.prod(shape[:a]) == before]
+            if not kept:
+                return super().reshape(shape)
+            axis = kept[0]
+        return Dequantized(self.integers.reshape(shape), replace(self.grid, axis=axis))
 
 
 def of_node(node: Node[Op], same_as: Grid | None = None) -> Grid | None:

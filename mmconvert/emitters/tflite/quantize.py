@@ -6,16 +6,20 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
-from mmconvert.emitters.tflite.grid import Grid, of_node
+from mmconvert.emitters.tflite.grid import Dequantized, Grid, of_node
 from mmconvert.emitters.tflite.integers import STORED
 from mmconvert.emitters.tflite.writer import Writer
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value, is_op
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import Dequantize, Quantize
+from mmconvert.passes.store_weights_as_float16 import SMALLEST
 from mmconvert.rules import Rules
 
 rule: Rules[type[Op]] = Rules("TFLite")
+
+_HELD = {"i8": dtypes.I8, "u8": dtypes.U8, "i4": dtypes.I8, "u4": dtypes.U8}
+"""As what constants are held that a runtime dequantizes once, when it first needs them."""
 
 
 def _grid(node: Node[Op]) -> Grid:
@@ -79,15 +83,20 @@ def _is_read_as_integers(y: Value) -> bool:
 
 
 def dequantized(node: Node[Dequantize]) -> Value | None:
-    """The real numbers behind a constant, computed when they are read; None when it is none."""
+    """The real numbers behind a constant, computed when they are read; None when it is none.
+
+    The file holds the integers where these save something.
+    """
     x, scale, zero = node.operand(0), node.operand(1), node.optional(2)
     tensors = [None if v is None else v.constant for v in (x, scale, zero)]
     stored = tensors[0]
     if stored is None or tensors[1] is None or (zero is not None and tensors[2] is None):
         return None
+    grid, type = of_node(node), node.output.type
+    held = _HELD.get(dtypes.name(stored.dtype))
+    if grid is not None and held is not None and stored.size >= SMALLEST:
+        return Value(type, node.output.name or x.name, constant=Dequantized(stored.cast(held), grid))
     op, scales = node.op, tensors[1].numpy()
     zeros = None if tensors[2] is None else tensors[2].numpy()
-    real = stored.map(
-        lambda array: np.asarray(op.evaluate(array, scales, zeros)), dtype=node.output.type.dtype
-    )
-    return Value(node.output.type, node.output.name or x.name, constant=real)
+    real = stored.map(lambda array: np.asarray(op.evaluate(array, scales, zeros)), dtype=type.dtype)
+    return Value(type, node.output.name or x.name, constant=real)

@@ -16,7 +16,7 @@ from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.extents import Extents
 from mmconvert.emitters.tflite.file import ModelFile
 from mmconvert.emitters.tflite.fusion import Plan, Tail
-from mmconvert.emitters.tflite.grid import Grid
+from mmconvert.emitters.tflite.grid import Dequantized, Grid
 from mmconvert.emitters.tflite.integers import options_over_integers
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Graph, Node, Value
@@ -284,18 +284,23 @@ class Writer:
         value = self.forms.get(value, value)
         if value.constant is not None:
             value = self._shared(value, value.constant)
-        found = self._indices.get(value)
-        if found is None and value.constant is not None and value.constant.stored is not None:
-            found = self._indices[value] = self._widened(value, value.constant.stored)
+        found, constant = self._indices.get(value), value.constant
+        if found is None and isinstance(constant, Dequantized):
+            found = self._indices[value] = self._widened(value, constant.integers, constant.grid)
+        elif found is None and constant is not None and constant.stored is not None:
+            found = self._indices[value] = self._widened(value, constant.stored)
         elif found is None:
             found = self._indices[value] = len(self.tensors)
             self.tensors.append(self._describe(value))
         return found
 
-    def _widened(self, value: Value, stored: Tensor) -> int:
+    def _widened(self, value: Value, stored: Tensor, grid: Grid | None = None) -> int:
         """The index of a constant that is stored in a narrower type; runtimes widen it once."""
         wide = Value(value.type, self._name(value))
-        narrow = self.tensor(stored, f"{wide.name}/{dtypes.name(stored.dtype)}")
+        type = TensorType(stored.dtype, stored.shape)
+        narrow = Value(type, f"{wide.name}/{dtypes.name(stored.dtype)}", constant=stored)
+        if grid is not None:
+            self.grids[narrow] = grid
         self.emit(tfl.DEQUANTIZE, (narrow,), (wide,), {})
         return self.index(wide)
 

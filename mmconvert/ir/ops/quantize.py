@@ -210,6 +210,9 @@ class Quantize(Scaled):
         return b(Div(), b(Floor(), b(Add(), b(Mul(), y, steps), 0.5)), steps)
 
 
+_BYTES = {dtypes.BY_NAME["i4"]: dtypes.I8, dtypes.BY_NAME["u4"]: dtypes.U8}
+
+
 @operator
 class Dequantize(Scaled):
     """``(x - zero_point) * scale``.
@@ -239,6 +242,9 @@ class Dequantize(Scaled):
         wide, narrow = working_float(scale.type.dtype), scale.type.dtype
         if wide != narrow:
             return b(Cast(to=narrow), b(self, x, b(Cast(to=wide), scale), zero_point))
+        if x.type.dtype in _BYTES:  # bytes with the same numbers are still quantized
+            byte = Cast(to=_BYTES[x.type.dtype])
+            return b(self, b(byte, x), scale, None if zero_point is None else b(byte, zero_point))
         spread = self.spread_nodes(b, scale, x)
         if spread is None:
             return None

@@ -165,7 +165,8 @@ def _has_bias(layer: KerasLayer) -> bool:
 
 
 def _integers(layer: KerasLayer, b: Builder, tensor: Tensor, name: str = "kernel") -> Value:
-    return b(Cast(to=layer.dtype), layer.weight(name, tensor, dtypes.I8))
+    """Integers among floats, in a form that says that they are to stay as small as they are."""
+    return b(Dequantize(), layer.weight(name, tensor, dtypes.I8), np.array(1, layer.dtype))
 
 
 def _is_grouped(layer: KerasLayer) -> bool:

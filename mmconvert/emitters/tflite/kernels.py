@@ -68,6 +68,7 @@ KERNELS = {
         ("SPLIT", "f32 i32 i64 u8 i8 i16", (1,)),
         ("SPLIT_V", "f32 i32 i64 u8 i8 i16", (0,)),
         ("REVERSE_V2 GATHER GATHER_ND PAD", _MOST, (0,)),
+        ("REVERSE_SEQUENCE", "f32 i32 i64 u8 i16", (0,)),
         ("PADV2", _MOST, (0, 2)),
         ("DYNAMIC_UPDATE_SLICE", "f32 i32 i64 i8 bool", (0, 1)),
         ("DEPTH_TO_SPACE SPACE_TO_DEPTH", "f32 i32 i64 u8 i8", (0,)),

@@ -7,6 +7,7 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
 from mmconvert.emitters.tflite.layouts import channels_last
+from mmconvert.emitters.tflite.positions import as_index
 from mmconvert.emitters.tflite.windows import pad_table
 from mmconvert.emitters.tflite.writer import Writer, tensor_type
 from mmconvert.errors import UnsupportedError
@@ -14,6 +15,7 @@ from mmconvert.ir.graph import Node
 from mmconvert.ir.op import Op
 from mmconvert.ir.ops import (
     BatchToSpace,
+    BitCast,
     Concat,
     DepthToSpace,
     Expand,
@@ -21,6 +23,7 @@ from mmconvert.ir.ops import (
     Range,
     Reshape,
     Reverse,
+    ReverseSequence,
     Shape,
     SpaceToBatch,
     SpaceToDepth,
@@ -153,3 +156,14 @@ def range_(node: Node[Range], out: Writer) -> None:
         out(tfl.FILL, (out.integers((0,)), node.operand(0)), node.output)
     else:
         out(tfl.RANGE, node.inputs, node.output)
+
+
+@rule(ReverseSequence)
+def reverse_sequence(node: Node[ReverseSequence], out: Writer) -> None:
+    x, lengths, op = node.operand(0), as_index(node.operand(1), out), node.op
+    out(tfl.REVERSE_SEQUENCE, (x, lengths), node.output, seq_dim=op.time_axis, batch_dim=op.batch_axis)
+
+
+@rule(BitCast)
+def bit_cast(node: Node[BitCast], out: Writer) -> None:
+    out(tfl.BITCAST, (node.operand(0),), node.output)

@@ -219,6 +219,10 @@ def _quantize(inputs: Types, outputs: Types, options: Options) -> int:
     return 2 if any(t is not None and t.dtype == dtypes.I16 for t in (*inputs, *outputs)) else 1
 
 
+def _dequantize(inputs: Types, outputs: Types, options: Options) -> int:
+    return 5 if options.get("along_axis") else 1
+
+
 _SPECIAL: dict[str, Callable[[Types, Types, Options], int]] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -227,6 +231,7 @@ _SPECIAL: dict[str, Callable[[Types, Types, Options], int]] = {
     "RESIZE_BILINEAR": _resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
     "TRANSPOSE": _transpose,
+    "DEQUANTIZE": _dequantize,
     "STRIDED_SLICE": _strided_slice,
     "SLICE": _slice,
     "PAD": _pad,
@@ -328,6 +333,7 @@ _RUNTIMES = {
         ("ONE_HOT REDUCE_ANY LOGICAL_OR LOGICAL_AND LOGICAL_NOT", "1.11"),
         ("SQUARE", "1.12"),
         ("CEIL ELU ROUND COS", "1.14"),
+        ("REVERSE_SEQUENCE", "1.14"),
         ("HARD_SWISH IF WHILE", "1.15"),
         ("SCATTER_ND", "2.1"),
         ("CUMSUM", "2.4"),
@@ -341,7 +347,7 @@ _RUNTIMES = {
         ("UNIDIRECTIONAL_SEQUENCE_RNN BIDIRECTIONAL_SEQUENCE_RNN", "1.14 1.14 2.3"),
         ("REDUCE_ALL CONV_3D_TRANSPOSE", "2.6"),
         ("RELU_0_TO_1 ATAN2", "2.10"),
-        ("BITWISE_XOR RIGHT_SHIFT", "2.13"),
+        ("BITWISE_XOR RIGHT_SHIFT BITCAST", "2.13"),
         ("DEQUANTIZE", "1.13.1 1.14 1.15 2.2 2.7"),
         ("QUANTIZE", "1.14 1.15 2.7"),
     )

@@ -113,7 +113,9 @@ class Writer:
             if self.asymmetric and builtin.name == "FULLY_CONNECTED":
                 options = options | {hybrid.OPTION: True}
         types = [None if v is None else v.type for v in inputs]
-        number = versions.version(builtin, types, [v.type for v in outputs], options)
+        scales = [self.grids[v].scale for v in inputs[:1] if v is not None and v in self.grids]
+        facts = options | {"along_axis": any(scale.ndim for scale in scales)}
+        number = versions.version(builtin, types, [v.type for v in outputs], facts)
         self.operators.append(
             tfl.OPERATOR(
                 opcode_index=self.file.code(builtin, number),

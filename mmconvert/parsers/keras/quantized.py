@@ -31,6 +31,7 @@ from mmconvert.ir.ops import (
     Reshape,
     Round,
     Squeeze,
+    Sub,
     Transpose,
     Unsqueeze,
 )
@@ -119,8 +120,44 @@ def quantized_rows(
         )
         divisor = b(Gather(axis=0), layer.weight("embeddings_scale", scale.reshape((rows, 1))), indices)
         return b(Div(), found, divisor)
-    weights = _int4(tensors, "embeddings", (rows, columns), rows=False)
-    return b(Gather(axis=0), layer.weight("embeddings", weights), indices)
+    return _rows4(layer, b, tensors, indices, (rows, columns))
+
+
+def _rows4(
+    layer: KerasLayer, b: Builder, tensors: dict[str, Tensor], indices: Value, shape: tuple[int, int]
+) -> Value:
+    """Rows of four-bit integers, as bytes: what is picked is made floats, not the table."""
+    scale, columns = tensors["embeddings_scale"], shape[1]
+    block = _block(tensors, columns) if "g_idx" in tensors else columns
+    if not block or columns % block:
+        weights = layer.weight("embeddings", _int4(tensors, "embeddings", shape, rows=False))
+        return b(Gather(axis=0), weights, indices)
+    groups = (shape[0], columns // block)
+    numbers = tensors["embeddings"].map(lambda data: _unpacked(data, columns), dtype=dtypes.I8, shape=shape)
+
+    def picked(name: str, tensor: Tensor, dtype: dtypes.DType) -> Value:
+        found = b(Gather(axis=0), layer.weight(name, tensor, dtype), indices)
+        return b(Cast(to=layer.dtype), found)
+
+    y = picked("embeddings", numbers, dtypes.I8)
+    whole = y.type.shape
+    y = b(Reshape(shape=(*whole[:-1], groups[1], block)), y)
+    last = (y.type.rank - 1,)
+    if "g_idx" in tensors:
+        zero = picked("embeddings_zero", tensors["embeddings_zero"].reshape(groups), dtypes.I8)
+        y = b(Sub(), y, b(Unsqueeze(axes=last), zero))
+        factor = scale.reshape(groups)
+    else:
+        factor = scale.map(lambda s: 1 / s).reshape(groups)
+    y = b(Mul(), y, b(Unsqueeze(axes=last), picked("embeddings_scale", factor, dtypes.F32)))
+    return b(Reshape(shape=whole), y)
+
+
+def _block(tensors: dict[str, Tensor], extent: int) -> int:
+    """How many neighbours share a scale; 0 where the groups are not in order."""
+    index = tensors["g_idx"].numpy().astype(np.int64)
+    block = int(np.count_nonzero(index == 0))
+    return block if block and np.array_equal(index, np.arange(extent) // block) else 0
 
 
 def quantized_reverse(layer: KerasLayer, b: Builder, mode: str, x: Value, rows: int, columns: int) -> Value:
@@ -131,8 +168,8 @@ def quantized_reverse(layer: KerasLayer, b: Builder, mode: str, x: Value, rows: 
         turned = b(Transpose(perm=(1, 0)), _integers(layer, b, tensors["embeddings"], "embeddings"))
         y = b(Div(), b(MatMul(), rounded, turned), layer.weight("scale", tensors["embeddings_scale"]))
     else:
-        table = _int4(tensors, "embeddings", (rows, columns), rows=False)
-        y = b(MatMul(), rounded, layer.weight("reverse", table.transpose((1, 0))))
+        table = _packed(layer, b, tensors, (rows, columns), "embeddings")
+        y = b(MatMul(), rounded, b(Transpose(perm=(1, 0)), table))
     return y if scale is None else b(Div(), y, scale)
 
 
@@ -200,22 +237,28 @@ def _int4(tensors: dict[str, Tensor], name: str, shape: tuple[int, int], *, rows
     return packed.map(unpack, dtype=dtypes.F32, shape=shape)
 
 
-def _packed(layer: KerasLayer, b: Builder, tensors: dict[str, Tensor], shape: tuple[int, int]) -> Value:
-    """The kernel as four-bit integers that are made floats; as floats where its groups are not in order."""
-    scale, zero, block = tensors["kernel_scale"], None, 0
+def _packed(
+    layer: KerasLayer, b: Builder, tensors: dict[str, Tensor], shape: tuple[int, int], name: str = "kernel"
+) -> Value:
+    """A matrix as four-bit integers that are made floats; as floats where its groups are not in order.
+
+    Groups are made of the rows of a kernel, and of the columns of a table of embeddings.
+    """
+    scale, zero, block = tensors[f"{name}_scale"], None, 0
+    rows = name == "kernel"
+    along = 0 if rows else 1
     if "g_idx" in tensors:
-        index, zeros = tensors["g_idx"].numpy().astype(np.int64), tensors["kernel_zero"]
-        block = int(np.count_nonzero(index == 0))
-        ordered = block and np.array_equal(index, np.arange(shape[0]) // block)
-        if not ordered or np.abs(zeros.numpy().astype(np.int64) + 0.5).max(initial=0) > 7.5:
-            return layer.weight("kernel", _int4(tensors, "kernel", shape, rows=True))
-        zero = layer.weight("kernel_zero", zeros, dtypes.BY_NAME["i4"])
+        zeros = tensors[f"{name}_zero"]
+        block = _block(tensors, shape[along])
+        if not block or np.abs(zeros.numpy().astype(np.int64) + 0.5).max(initial=0) > 7.5:
+            return layer.weight(name, _int4(tensors, name, shape, rows=rows))
+        zero = layer.weight(f"{name}_zero", zeros, dtypes.BY_NAME["i4"])
     else:
-        scale = scale.map(lambda s: 1 / s).reshape((shape[1],))
-    numbers = tensors["kernel"].map(lambda data: _unpacked(data, shape[1]), dtype=dtypes.I8, shape=shape)
-    op = Dequantize(axis=0 if block else 1, block=block)
-    kernel = layer.weight("kernel", numbers, dtypes.BY_NAME["i4"])
-    return b(op, kernel, layer.weight("kernel_scale", scale), zero)
+        scale = scale.map(lambda s: 1 / s).reshape((shape[1 - along],))
+    numbers = tensors[name].map(lambda data: _unpacked(data, shape[1]), dtype=dtypes.I8, shape=shape)
+    op = Dequantize(axis=along if block else 1 - along, block=block)
+    kernel = layer.weight(name, numbers, dtypes.BY_NAME["i4"])
+    return b(op, kernel, layer.weight(f"{name}_{'scales' if block else 'factors'}", scale), zero)
 
 
 def _unpacked(data: Array, columns: int) -> Array:

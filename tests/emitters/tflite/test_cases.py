@@ -41,14 +41,13 @@ CANNOT = [
     ),
     *(
         Cannot(f"{kind}/*", "the emitter has no rule for it yet, and it has no decomposition")
-        for kind in ("NonMaxSuppression", "ReverseSequence", "Unique")
+        for kind in ("NonMaxSuppression", "Unique")
     ),
     *(
         Cannot(f"{kind}/*", "TFLite has no builtin for it, and it has no decomposition")
         for kind in ("ConvInteger", "DeformConv", "Det", "Inverse", "MaxRoiPool", "RoiAlign")
     ),
     Cannot("ReadExtents/*", "the emitter takes extents from shapes, not from values"),
-    Cannot("BitCast/f32_i32", "the emitter has no rule for it yet"),
 ]
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import tflite
 
 from mmconvert import dtypes
 from mmconvert.errors import UnsupportedError
 from mmconvert.parsers.keras import load
 
+from .cases import Row
 from .compare import compare, randomize
+from .test_targets import reaches
 
 
 def dense(keras: Any, x: Any) -> Any:
@@ -65,6 +69,56 @@ def test_four_bit_weights_stay_integers(make: Any, keras: Any, tmp_path: Path) -
     model.save(tmp_path / "model.keras")
     kernels = [v.type for v in load(tmp_path / "model.keras").graph.constants()]
     assert any(t.dtype == dtypes.BY_NAME["i4"] and 7 in t.shape for t in kernels)
+
+
+WIDE = {
+    "dense": lambda keras, x: keras.layers.Dense(64)(x),
+    "einsum": lambda keras, x: keras.layers.EinsumDense("abc,cde->abde", (None, 4, 16), bias_axes="e")(x),
+    "embedding": lambda keras, x: keras.layers.Embedding(128, 64)(indices(keras, x)),
+    "reversible": lambda keras, x: both_ways(keras, keras.layers.ReversibleEmbedding(128, 64), x),
+}
+
+
+def indices(keras: Any, x: Any) -> Any:
+    return keras.ops.cast(keras.ops.abs(x[:, :, 0]), "int32")
+
+
+def both_ways(keras: Any, layer: Any, x: Any) -> Any:
+    return layer(layer(indices(keras, x)), reverse=True)
+
+
+HELD = {
+    ("onnx", "int8"): dict.fromkeys(WIDE, 0.3),
+    ("tflite", "int8"): dict.fromkeys(WIDE, 0.3),
+    ("onnx", "int4"): {"dense": 0.17, "einsum": 0.17, "embedding": 0.32, "reversible": 0.26},
+    ("tflite", "int4"): {"embedding": 0.32},  # TFLite has no scales in blocks
+}
+"""The most that the constants of a file may take of the bytes that float ones take."""
+
+
+@pytest.mark.parametrize(
+    ("target", "mode", "name"), [(*key, name) for key, parts in HELD.items() for name in parts]
+)
+def test_files_hold_integers(target: str, mode: str, name: str, keras: Any, tmp_path: Path) -> None:
+    x = keras.Input((5, 128))
+    model = keras.Model(x, WIDE[name](keras, x))
+    randomize(model)
+    sizes = []
+    for part in ("float", mode):
+        if part != "float":
+            model.quantize(part)
+        (tmp_path / part).mkdir()
+        reaches(Row(name, ((5, 128),), lambda: None), model, target, tmp_path / part)
+        sizes.append(held(target, tmp_path / part / f"model.{target}"))
+    assert sizes[1] <= HELD[target, mode][name] * sizes[0]
+
+
+def held(target: str, path: Path) -> int:
+    """The bytes of all constants of a file."""
+    if target == "onnx":
+        return sum(len(item.raw_data) for item in onnx.load(path).graph.initializer)
+    model = tflite.Model.GetRootAs(path.read_bytes())
+    return sum(model.Buffers(i).DataLength() for i in range(model.BuffersLength()))
 
 
 def test_weights_stay_integers(keras: Any, tmp_path: Path) -> None:

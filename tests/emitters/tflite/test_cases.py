@@ -39,10 +39,10 @@ CANNOT = [
         for kind in ("ScatterElements", "ScatterND")
         for reduction in ("mul", "max", "min")
     ),
-    *(
-        Cannot(f"{kind}/*", "the emitter has no rule for it yet, and it has no decomposition")
-        for kind in ("NonMaxSuppression", "Unique")
+    Cannot(
+        "NonMaxSuppression/*", "the emitter has no rule: TFLite's operator is for one picture and one class"
     ),
+    Cannot("Unique/*", "TFLite's UNIQUE neither sorts nor counts, and has no axis"),
     *(
         Cannot(f"{kind}/*", "TFLite has no builtin for it, and it has no decomposition")
         for kind in ("ConvInteger", "DeformConv", "Det", "Inverse", "MaxRoiPool", "RoiAlign")

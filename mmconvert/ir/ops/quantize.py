@@ -213,6 +213,12 @@ class Quantize(Scaled):
 _BYTES = {dtypes.BY_NAME["i4"]: dtypes.I8, dtypes.BY_NAME["u4"]: dtypes.U8}
 
 
+def _byte(b: Builder, x: Value) -> Value:
+    """Four-bit integers as bytes; constants at once: a target may have no Cast from their type."""
+    to = _BYTES[x.type.dtype]
+    return b(Cast(to=to), x) if x.constant is None else b.constant(x.constant.cast(to), name=x.name)
+
+
 @operator
 class Dequantize(Scaled):
     """``(x - zero_point) * scale``.
@@ -243,8 +249,7 @@ class Dequantize(Scaled):
         if wide != narrow:
             return b(Cast(to=narrow), b(self, x, b(Cast(to=wide), scale), zero_point))
         if x.type.dtype in _BYTES:  # bytes with the same numbers are still quantized
-            byte = Cast(to=_BYTES[x.type.dtype])
-            return b(self, b(byte, x), scale, None if zero_point is None else b(byte, zero_point))
+            return b(self, _byte(b, x), scale, None if zero_point is None else _byte(b, zero_point))
         spread = self.spread_nodes(b, scale, x)
         if spread is None:
             return None

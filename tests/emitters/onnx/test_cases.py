@@ -49,7 +49,6 @@ _RUNTIME = "ONNX Runtime has no kernel of opset 22"
 
 CANNOT = [
     *(Cannot(f"Bitwise{kind}/*", "ONNX has it since opset 18", until=17) for kind in ("And", "Or", "Xor")),
-    *(Cannot(f"Dequantize/{name}", "ONNX has this type since opset 21", until=20) for name in ("i4", "u4")),
     Cannot("DeformConv/*", "ONNX has it since opset 19", until=18),
     *(
         Cannot(f"RoiAlign/{name}", "ONNX has half-pixel coordinates since opset 16", until=15)

@@ -27,6 +27,10 @@ BUILTINS = {
         tfl.UNIDIRECTIONAL_SEQUENCE_RNN,
         tfl.BIDIRECTIONAL_SEQUENCE_RNN,
         tfl.SVDF,
+        tfl.L2_NORMALIZATION,
+        tfl.LOGISTIC,
+        tfl.SQUARED_DIFFERENCE,
+        tfl.TANH,
     )
 }
 

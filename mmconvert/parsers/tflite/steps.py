@@ -17,7 +17,7 @@ from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.op import Op
 from mmconvert.parsers.tflite import fixed_point
 from mmconvert.parsers.tflite.activation import FUSED
-from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, quantized
+from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, looked_up, quantized
 from mmconvert.parsers.tflite.tensors import Quantization
 from mmconvert.parsers.tflite.weights import ranged
 
@@ -250,8 +250,7 @@ def _squashed(b: Builder, cell: Cell, op: Op, x: Value, scale: float = GATE) -> 
     bits = round(math.log2(scale)) + 15
     table = fixed_point.sigmoid() if isinstance(op, ops.Sigmoid) else fixed_point.tanh(bits)
     stored = quantized(b, x, _grid(scale), dtypes.I16)
-    place = b(ops.Add(), b(ops.Cast(to=dtypes.I32), stored), np.array(1 << 15, np.int32))
-    return dequantized(b, b(ops.Gather(axis=0), b.constant(table), place), _grid(UNIT))
+    return dequantized(b, looked_up(b, table, stored), _grid(UNIT))
 
 
 def _grid(scale: float) -> Quantization:

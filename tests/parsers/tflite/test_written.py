@@ -1,6 +1,7 @@
-"""Everything that our emitter writes is read again, and the interpreter does what LiteRT's reference kernels do.
+"""Everything that our emitter writes is read again, and does in the interpreter what it does in LiteRT.
 
-Where these lack an operator, LiteRT's other kernels stand in; where they are wrong, it is shown how.
+The reference kernels judge. Where they lack an operator, LiteRT's other kernels stand in; where they are
+wrong, it is shown how.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Inside of recurrent layers the numbers are fixed-point ones, and every product and sum of them is rounded to
 16 bits again, by the series and the divisions of gemmlowp (``fixedpoint.h``): some units away from the
-functions themselves. Numbers with ``k`` integer bits stand for ``raw * 2 ** (k - 15)``. Arrays hold them in 64 bits.
+functions themselves. Numbers with ``k`` integer bits stand for ``raw * 2 ** (k - 15)``. Arrays hold them in
+64 bits.
 
 Operators of their own interpolate between 256 values of the sigmoid (TensorFlow Lite,
 ``reference/integer_ops/logistic.h`` and ``tanh.h``).

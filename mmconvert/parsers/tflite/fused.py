@@ -19,8 +19,8 @@ Rule = Callable[[Source, Builder], Results]
 def fused(rule: Rule) -> Rule:
     """A rule whose operator stays one operator, a Composite around what the rule makes.
 
-    That is so if it is quantized: its kernel rounds on the way, which cannot be told from the operators of the
-    IR. And it is so where the IR has only a loop for it.
+    That is so if it is quantized: its kernel rounds on the way, which the operators of the IR do not tell.
+    And it is so where the IR has only a loop for it.
     """
 
     @wraps(rule)

@@ -27,6 +27,10 @@ BUILTINS = {
         tfl.UNIDIRECTIONAL_SEQUENCE_RNN,
         tfl.BIDIRECTIONAL_SEQUENCE_RNN,
         tfl.SVDF,
+        tfl.L2_NORMALIZATION,
+        tfl.LOGISTIC,
+        tfl.SQUARED_DIFFERENCE,
+        tfl.TANH,
     )
 }
 
@@ -49,7 +53,7 @@ def composite(node: Node[Composite], out: Writer) -> None:
     inner = [_inner(scale, zero, out) for scale, zero in op.inner]
     out.emit(builtin, operands, made, dict(map(_option, op.options)), inner)
     for index, value in zip(op.states, after, strict=True):
-        _read(inputs[index], made[0], value, out)
+        read_after(inputs[index], made[0], value, out)
 
 
 def _described(value: Value | None, grids: Mapping[Value, Grid], out: Writer) -> Value:
@@ -94,7 +98,7 @@ def _inner(scale: float, zero: int, out: Writer) -> int:
     return out.index(value)
 
 
-def _read(state: Value, made: Value, result: Value, out: Writer) -> None:
+def read_after(state: Value, made: Value, result: Value, out: Writer) -> None:
     """``result`` as what ``state`` is by now.
 
     A delegate may run operators before others that they do not depend on, so reading depends on what the

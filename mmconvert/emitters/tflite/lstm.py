@@ -8,6 +8,7 @@ import numpy as np
 
 from mmconvert import dtypes
 from mmconvert.emitters.tflite import schema as tfl
+from mmconvert.emitters.tflite.fused import read_after
 from mmconvert.emitters.tflite.writer import Writer, known
 from mmconvert.errors import UnsupportedError
 from mmconvert.ir.graph import Node, Value
@@ -58,6 +59,21 @@ def lstm(node: Node[LSTM], out: Writer) -> None:
         out.reshape_into(reversed_in_time(made, out) if backwards else made, y)
     if node.outputs[1].uses:
         last_states(node, out)
+    if node.outputs[2].uses:
+        _last_cells(node, states[1::2], made, out)
+
+
+def _last_cells(node: Node[LSTM], cells: list[Value], made: Value, out: Writer) -> None:
+    """The last cell of each direction: what the operator that made ``made`` left in its state."""
+    last = node.outputs[2]
+    rows = [Value(cell.type, f"{out.scope}/last") for cell in cells]
+    for cell, row in zip(cells, rows, strict=True):
+        read_after(cell, made, row, out)
+    both = rows[0]
+    if len(rows) > 1:
+        extents = (len(rows) * rows[0].type.static_shape[0], *rows[0].type.shape[1:])
+        both = out.make(tfl.CONCATENATION, rows, last.type.with_shape(extents), axis=0)
+    out.reshape_into(both, last)
 
 
 def _require_plain(node: Node[LSTM]) -> None:
@@ -73,7 +89,6 @@ def _require_plain(node: Node[LSTM]) -> None:
         ("with lengths", node.optional(4) is not None),
         ("with other activations", op.activations != ("Sigmoid", "Tanh", "Tanh") * op.directions),
         ("with limits or coupled gates", op.clip is not None or op.input_forget),
-        ("whose last cell is used", bool(node.outputs[2].uses)),
         ("whose last state is used, over unknown time", bool(node.outputs[1].uses) and is_open(x)),
     ):
         if holds:

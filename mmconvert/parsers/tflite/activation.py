@@ -7,6 +7,9 @@ from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
+from mmconvert.parsers.tflite import fixed_point
+from mmconvert.parsers.tflite.fused import Results, fused
+from mmconvert.parsers.tflite.quantization import looked_up
 from mmconvert.parsers.tflite.source import Source
 from mmconvert.rules import Rules
 
@@ -40,9 +43,26 @@ def relu_0_to_1(n: Source, b: Builder) -> Value:
     return b(ops.Clip(low=0.0, high=1.0), n.operand(0))
 
 
+SQUASHING: dict[str, Op] = {"LOGISTIC": ops.Sigmoid(), "TANH": ops.Tanh()}
+
+
+@rule(*SQUASHING)
+def squashing(n: Source, b: Builder) -> Results:
+    q = n.quantization(0)
+    if q is None or n.record(0).dtype != dtypes.I16 or q.zero_point.any():
+        return b(SQUASHING[n.kind], n.operand(0))
+    return _of_16_bits(n, b)
+
+
+@fused
+def _of_16_bits(n: Source, b: Builder) -> Value:
+    q = n.quantization(0)
+    assert q is not None
+    tables = {"LOGISTIC": fixed_point.interpolated_sigmoid, "TANH": fixed_point.interpolated_tanh}
+    return looked_up(b, tables[n.kind](float(q.scale)), n.stored(0))
+
+
 SIMPLE: dict[str, Op] = {
-    "LOGISTIC": ops.Sigmoid(),
-    "TANH": ops.Tanh(),
     "ELU": ops.Elu(alpha=1.0),
     "HARD_SWISH": ops.HardSwish(),
 }

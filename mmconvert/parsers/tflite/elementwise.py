@@ -12,8 +12,10 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.op import Op
 from mmconvert.parsers.tflite.activation import activated
-from mmconvert.parsers.tflite.quantization import Arithmetic
+from mmconvert.parsers.tflite.fused import fused
+from mmconvert.parsers.tflite.quantization import Arithmetic, dequantized, guard_bits, quantized
 from mmconvert.parsers.tflite.source import Source
+from mmconvert.parsers.tflite.tensors import Quantization
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("TFLite")
@@ -39,7 +41,6 @@ BINARY: dict[str, Op] = {
     "FLOOR_DIV": ops.FloorDiv(),
     "FLOOR_MOD": ops.Mod(),
     "POW": ops.Pow(),
-    "SQUARED_DIFFERENCE": ops.SquaredDifference(),
     "ATAN2": ops.Atan2(),
     "BITWISE_XOR": ops.BitwiseXor(),
     "RIGHT_SHIFT": ops.BitShift(left=False),
@@ -75,6 +76,24 @@ def arithmetic(n: Source, b: Builder) -> Value:
 @rule(*BINARY)
 def binary(n: Source, b: Builder) -> Value:
     return b(BINARY[n.kind], n.operand(0), n.operand(1))
+
+
+@rule("SQUARED_DIFFERENCE")
+@fused
+def squared_difference(n: Source, b: Builder) -> Value:
+    """Kernels over integers bring both operands to one scale first, with 7 bits behind the point."""
+    operands, scales = [n.operand(0), n.operand(1)], [n.quantization(0), n.quantization(1)]
+    given, result = [float(q.scale) for q in scales if q is not None], n.output_record().quantization
+    if len(given) == 2 and result is not None and all(given) and result.scale.all():
+        common = 2 * max(given)
+        step = Quantization(np.array(common / (1 << 7), np.float32), np.array(0), 0)
+        for i, scale in enumerate(given):
+            how = Arithmetic("half_away", guard_bits(scale / common))
+            operands[i] = dequantized(b, quantized(b, operands[i], step, dtypes.I32, how), step)
+        n.arithmetic = Arithmetic(
+            "half_away", guard_bits(common * common / ((1 << 14) * np.float64(result.scale)))
+        )
+    return b(ops.SquaredDifference(), *operands)
 
 
 @rule(*COMPARISONS)

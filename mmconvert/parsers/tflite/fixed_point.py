@@ -1,8 +1,12 @@
 """Sigmoid and tanh of 16 bits as kernels over integers compute them: functions of 65536 numbers, as tables.
 
-The numbers are fixed-point ones, and every product and sum of them is rounded to 16 bits again, by the
-series and the divisions of gemmlowp (``fixedpoint.h``): some units away from the functions themselves.
-Numbers with ``k`` integer bits stand for ``raw * 2 ** (k - 15)``. Arrays hold them in 64 bits.
+Inside of recurrent layers the numbers are fixed-point ones, and every product and sum of them is rounded to
+16 bits again, by the series and the divisions of gemmlowp (``fixedpoint.h``): some units away from the
+functions themselves. Numbers with ``k`` integer bits stand for ``raw * 2 ** (k - 15)``. Arrays hold them in
+64 bits.
+
+Operators of their own interpolate between 256 values of the sigmoid (TensorFlow Lite,
+``reference/integer_ops/logistic.h`` and ``tanh.h``).
 """
 
 from __future__ import annotations
@@ -32,6 +36,53 @@ def tanh(integer_bits: int) -> Array:
     # The double of a number has the same digits, and one more before the point.
     positive = _reciprocal(_exp(-np.abs(x), integer_bits + 1), minus_one=True)
     return np.where(x == 0, 0, np.where(x < 0, -positive, positive)).astype(np.int16)
+
+
+@cache
+def interpolated_sigmoid(scale: float) -> Array:
+    """i16[65536]: the sigmoid of -32768 in steps of ``scale`` and up, in steps of 2**-15."""
+    x = _rescaled(scale)
+    found = _between(np.abs(x), 9, (1 << 25) - (1 << 10))
+    return ((np.where(x < 0, (1 << 25) - found - 1, found) + (1 << 9)) >> 10).astype(np.int16)
+
+
+@cache
+def interpolated_tanh(scale: float) -> Array:
+    """i16[65536]: the tanh of -32768 in steps of ``scale`` and up, in steps of 2**-15."""
+    x = _rescaled(scale)
+    found = _between(np.abs(x), 8, ((1 << 16) - 1) << 8) - (1 << 23)
+    return ((np.where(x < 0, -found - 1, found) + (1 << 7)) >> 8).astype(np.int16)
+
+
+def _rescaled(scale: float) -> Array:
+    """Every number of 16 bits in steps of 2**-12 / 3, by a multiplier of 15 bits that is cut off."""
+    multiplier, shift = scale * 3 * (1 << 12), 0
+    while multiplier <= _HIGH / 2 and shift <= 30:
+        multiplier, shift = multiplier * 2, shift + 1
+    x = np.arange(_LOW, _HIGH + 1) * int(multiplier)
+    return (x + ((1 << shift) >> 1)) >> shift
+
+
+def _between(x: Array, bits: int, most: int) -> Array:
+    """The sigmoid of ``x * 2 ** -bits / 24`` in steps of ``2 ** (-16 - bits)``: on lines between values."""
+    values, place = _sigmoids(), x >> bits
+    index = np.minimum(place, len(values) - 2)
+    line = (values[index] << bits) + (x & ((1 << bits) - 1)) * (values[index + 1] - values[index])
+    return np.where(place > index, most, line)
+
+
+def _sigmoids() -> Array:
+    """256 values from 0 on in steps of 1/24, each moved by half of what lines miss in the middle."""
+
+    def function(x: Array) -> Array:
+        return 1 / (1 + np.exp(-x / 24))
+
+    x = np.arange(256)
+    values = function(x)
+    missed = function(x + 0.5) - (values + function(x + 1)) / 2
+    found = np.floor((values + missed / 2) * (1 << 16) + 0.5).astype(np.int64)
+    found[-1] = (1 << 16) - 1
+    return found
 
 
 def _saturated(x: Array) -> Array:

@@ -17,22 +17,25 @@ Rule = Callable[[Source, Builder], Results]
 
 
 def fused(rule: Rule) -> Rule:
-    """A rule whose operator stays one operator, a Composite around what the rule makes, if it is quantized.
+    """A rule whose operator stays one operator, a Composite around what the rule makes.
 
-    Its kernel does more than can be told from the operators of the IR: it rounds on the way.
+    That is so if it is quantized: its kernel rounds on the way, which the operators of the IR do not tell.
+    And it is so where the IR has only a loop for it.
     """
 
     @wraps(rule)
     def composed(n: Source, b: Builder) -> Results:
         present = [index for index in range(len(n.inputs)) if n.has(index)]
         quantized = [q for index in present if (q := n.quantization(index)) is not None]
-        if not quantized or any(q.scale.ndim for q in quantized):
+        if any(q.scale.ndim for q in quantized):
             return rule(n, b)
         tensors = list(dict.fromkeys(n.input(index) for index in present))
         inner = _context(n, tensors)
         inside = Source(n.operator, inner, Builder(inner.graph, origin=n.origin))
         made = rule(inside, inside.builder)
         inside.finish()
+        if not quantized and not any(isinstance(node.op, ops.Scan) for node in inner.graph):
+            return rule(n, b)
         scope.keep(inside, made if isinstance(made, tuple) else (made,))
         return _composite(n, b, inside, tensors)
 

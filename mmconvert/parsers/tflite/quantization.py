@@ -68,6 +68,12 @@ def quantized(b: Builder, real: Value, q: Quantization, dtype: DType, arithmetic
     return b(op, real, q.scale, _zero_point(q, dtype))
 
 
+def looked_up(b: Builder, table: Array, stored: Value) -> Value:
+    """The elements of a table that integers of 16 bits choose, the first one for the smallest."""
+    place = b(ops.Add(), b(ops.Cast(to=dtypes.I32), stored), np.array(1 << 15, np.int32))
+    return b(ops.Gather(axis=0), b.constant(table), place)
+
+
 def _zero_point(q: Quantization, dtype: DType) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     low, high = limits(dtype)
     if not ((q.zero_point >= low) & (q.zero_point <= high)).all():

@@ -21,7 +21,15 @@ from mmconvert.parsers.tflite.activation import FUSED, activated
 from mmconvert.parsers.tflite.fused import fused
 from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, guard_bits, quantized
 from mmconvert.parsers.tflite.source import Source
-from mmconvert.parsers.tflite.steps import GATE, Cell, Hybrid, quantized_floats, scanned, scanned_rnn
+from mmconvert.parsers.tflite.steps import (
+    GATE,
+    Cell,
+    Hybrid,
+    fixed_point_grid,
+    quantized_floats,
+    scanned,
+    scanned_rnn,
+)
 from mmconvert.parsers.tflite.tensors import Quantization
 from mmconvert.parsers.tflite.weights import is_hybrid, product
 from mmconvert.rules import Rules
@@ -70,12 +78,12 @@ def _state(n: Source, index: int) -> Value:
     return n.operand(index)
 
 
-def _keep(n: Source, b: Builder, index: int, value: Value) -> None:
+def _keep(n: Source, b: Builder, index: int, value: Value, arithmetic: Arithmetic = ONCE) -> None:
     """Notes what a state is after the operator."""
     record, q = n.record(index), n.quantization(index)
     if not record.is_variable or n.context.variables is None:
         return
-    stored = quantized(b, value, q, record.dtype) if q is not None else value
+    stored = quantized(b, value, q, record.dtype, arithmetic) if q is not None else value
     tensor, variables = n.input(index), n.context.variables
     variables.assign(variables.key(n.context.number, tensor, record), stored)
     n.context.values[tensor] = stored
@@ -109,7 +117,18 @@ def _cell(
         made_type=_made_type(n, places),
         cell_type=(n.quantization(places.cell), n.stored(places.cell).type.dtype),
         hybrid=hybrid,
-        arithmetic=[_arithmetic(n, places, gate) for gate in range(4)],
+        arithmetic=[
+            (
+                _product_arithmetic(n, (0, places.weights + gate), fixed_point_grid(GATE)),
+                _product_arithmetic(n, (places.state, places.recurrence + gate), fixed_point_grid(GATE)),
+            )
+            for gate in range(4)
+        ],
+        projecting=_product(
+            _made_type(n, places)[0],
+            n.quantization(places.projection) if n.has(places.projection) else None,
+            n.quantization(places.state),
+        ),
     )
 
 
@@ -121,17 +140,16 @@ def _hybrid(n: Source, weights: int) -> Hybrid:
     return "asymmetric" if asymmetric else "symmetric"
 
 
-def _arithmetic(n: Source, places: Places, gate: int) -> tuple[Arithmetic, Arithmetic]:
-    """How the products that make a gate come to 16 bits."""
+def _product_arithmetic(n: Source, operands: tuple[int, int], result: Quantization | None) -> Arithmetic:
+    """How products of the integers of two operands become those of ``result``."""
+    x, y = (n.quantization(index) if n.has(index) else None for index in operands)
+    return _product(x, y, result)
 
-    def of(data: int, first: int) -> Arithmetic:
-        weights = n.quantization(first + gate) if n.has(first + gate) else None
-        x = n.quantization(data)
-        if weights is None or x is None or not x.scale * weights.scale:
-            return ONCE
-        return Arithmetic("half_away", guard_bits(np.float64(x.scale) * np.float64(weights.scale) / GATE))
 
-    return of(0, places.weights), of(places.state, places.recurrence)
+def _product(x: Quantization | None, y: Quantization | None, result: Quantization | None) -> Arithmetic:
+    if x is None or y is None or result is None or not (x.scale * y.scale).all() or not result.scale.all():
+        return ONCE
+    return Arithmetic("half_away", guard_bits(np.float64(x.scale) * np.float64(y.scale) / result.scale))
 
 
 def _made_type(n: Source, places: Places) -> tuple[Quantization | None, DType]:
@@ -341,10 +359,16 @@ def svdf(n: Source, b: Builder) -> Value:
     old = b(ops.Reshape(shape=(batch, filters, memory)), n.operand(4))
     kept = b(ops.Slice(axes=(2,), starts=(1,), sizes=(memory - 1,), steps=(1,)), old)
     state = b(ops.Concat(axis=2), kept, b(ops.Unsqueeze(axes=(2,)), newest))
-    _keep(n, b, 4, b(ops.Reshape(shape=(batch, filters * memory)), state))
+    how = _product_arithmetic(n, (0, 1), n.quantization(4))
+    _keep(n, b, 4, b(ops.Reshape(shape=(batch, filters * memory)), state), how)
     if n.quantization(4) is not None:
         state = b(ops.Reshape(shape=(batch, filters, memory)), n.operand(4))
     weighed = b(ops.ReduceSum(axes=(2,), keepdims=False), b(ops.Mul(), state, time))
     ranks = b(ops.Reshape(shape=(batch, filters // rank, rank)), weighed)
     y = b(ops.ReduceSum(axes=(2,), keepdims=False), ranks)
-    return activated(n, b, y if not n.has(3) else b(ops.Add(), y, n.operand(3)))
+    y = y if not n.has(3) else b(ops.Add(), y, n.operand(3))
+    if n.quantization(4) is None:
+        return activated(n, b, y)
+    n.choice("fused_activation_function", "NONE", "RELU")  # the range of the result is what limits it
+    n.multiplies(4, 2)
+    return y

@@ -17,7 +17,7 @@ from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.op import Op
 from mmconvert.parsers.tflite import fixed_point
 from mmconvert.parsers.tflite.activation import FUSED
-from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, quantized
+from mmconvert.parsers.tflite.quantization import ONCE, Arithmetic, dequantized, looked_up, quantized
 from mmconvert.parsers.tflite.tensors import Quantization
 from mmconvert.parsers.tflite.weights import ranged
 
@@ -53,6 +53,7 @@ class Cell:
             without ("symmetric"), or not at all ("").
         arithmetic: how products of integers become the 16 bits of each gate: those with the input, with the
             state.
+        projecting: how a projection becomes the integers of the state.
     """
 
     weights: list[Value | None]
@@ -70,6 +71,7 @@ class Cell:
     cell_type: Stored
     hybrid: Hybrid = ""
     arithmetic: list[tuple[Arithmetic, Arithmetic]] = field(default_factory=lambda: [(ONCE, ONCE)] * 4)
+    projecting: Arithmetic = ONCE
 
     @property
     def is_integer(self) -> bool:
@@ -175,6 +177,7 @@ class _Parameters:
             cell_type=cell.cell_type,
             hybrid=cell.hybrid,
             arithmetic=cell.arithmetic,
+            projecting=cell.projecting,
         )
 
     def _inside(self, value: Value | None) -> Value | None:
@@ -209,7 +212,7 @@ def _step(b: Builder, cell: Cell, x: Value, h: Value, c: Value) -> tuple[Value, 
     if cell.projection_bias is not None:
         y = b(ops.Add(), y, cell.projection_bias)
     y = _clipped(b, y, cell.projection_clip)
-    return *_as_stored(b, y, cell.state_type, cell.state_type), memory
+    return *_as_stored(b, y, cell.state_type, cell.state_type, cell.projecting), memory
 
 
 def quantized_floats(b: Builder, x: Value, hybrid: Hybrid) -> Value:
@@ -240,7 +243,9 @@ def _fixed_point(b: Builder, cell: Cell, x: Value, arithmetic: Arithmetic) -> Va
     """``x`` as kernels over integers hold it inside: 16 bits."""
     if not cell.is_integer:
         return x
-    return dequantized(b, quantized(b, x, _grid(GATE), dtypes.I16, arithmetic), _grid(GATE))
+    return dequantized(
+        b, quantized(b, x, fixed_point_grid(GATE), dtypes.I16, arithmetic), fixed_point_grid(GATE)
+    )
 
 
 def _squashed(b: Builder, cell: Cell, op: Op, x: Value, scale: float = GATE) -> Value:
@@ -249,12 +254,12 @@ def _squashed(b: Builder, cell: Cell, op: Op, x: Value, scale: float = GATE) -> 
         return b(op, x)
     bits = round(math.log2(scale)) + 15
     table = fixed_point.sigmoid() if isinstance(op, ops.Sigmoid) else fixed_point.tanh(bits)
-    stored = quantized(b, x, _grid(scale), dtypes.I16)
-    place = b(ops.Add(), b(ops.Cast(to=dtypes.I32), stored), np.array(1 << 15, np.int32))
-    return dequantized(b, b(ops.Gather(axis=0), b.constant(table), place), _grid(UNIT))
+    stored = quantized(b, x, fixed_point_grid(scale), dtypes.I16)
+    return dequantized(b, looked_up(b, table, stored), fixed_point_grid(UNIT))
 
 
-def _grid(scale: float) -> Quantization:
+def fixed_point_grid(scale: float) -> Quantization:
+    """Numbers in steps of ``scale``, around 0."""
     return Quantization(np.array(scale, np.float32), np.array(0), 0)
 
 
@@ -266,9 +271,11 @@ def _clipped(b: Builder, x: Value, limit: float) -> Value:
     return b(ops.Clip(low=-limit, high=limit), x) if limit > 0 else x
 
 
-def _as_stored(b: Builder, x: Value, written: Stored, read: Stored) -> tuple[Value, Value]:
+def _as_stored(
+    b: Builder, x: Value, written: Stored, read: Stored, arithmetic: Arithmetic = ONCE
+) -> tuple[Value, Value]:
     """``x`` as it is stored, and what that means to whoever reads it."""
     if written[0] is None or read[0] is None:
         return x, x
-    stored = quantized(b, x, written[0], written[1])
+    stored = quantized(b, x, written[0], written[1], arithmetic)
     return stored, dequantized(b, stored, read[0])

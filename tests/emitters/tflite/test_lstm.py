@@ -88,13 +88,16 @@ FUSED = {
     "to the last state": layer(batch=2, last="h"),
     "to the last state, reverse": layer("reverse", 2, last="h"),
     "to the last state, both": layer("bidirectional", 2, last="h"),
+    "to the last cell": layer(last="hc"),
+    "to the last cell, reverse": layer("reverse", 2, last="c"),
+    "to the last cell, both": layer("bidirectional", 2, last="hc", initial="hc"),
+    "to the last cell, unknown time": layer(time=Dim.symbol("t"), last="c"),
     "peephole": layer(batch=2, peephole=True),
     "peephole, both": layer("bidirectional", peephole=True),
     "unknown time": layer("bidirectional", 2, Dim.symbol("t")),
 }
 
 UNFUSED = {
-    "to the last cell": layer(last="hc"),
     "unknown batch": layer(batch=Dim.symbol("n")),  # type: ignore[arg-type]
     "unknown time, to the last state": layer(time=Dim.symbol("t"), last="h"),
     "limited": layer(clip=0.5),

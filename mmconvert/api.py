@@ -1,4 +1,4 @@
-"""The Python interface: load, save, convert, extract, verify, run."""
+"""The Python interface: load, save, convert, extract, verify, reduce, run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from mmconvert import registry
 from mmconvert.conversion import Plan, Report, lowered_for, require_options, suspicious_weights
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
-from mmconvert.files import read_text
+from mmconvert.files import read_text, require_writable
 from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
 from mmconvert.ir.check import check
@@ -24,6 +24,8 @@ from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Array
 from mmconvert.passes import pipeline
+from mmconvert.reduction.outcome import Reduction
+from mmconvert.reduction.reducer import reduce_graph
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification import sides
 from mmconvert.verification.blame import Chain, find_faults
@@ -32,7 +34,7 @@ from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import Verdict
 
-__all__ = ["Model", "Report", "convert", "extract", "input_names", "load", "run", "save", "verify"]
+__all__ = ["Model", "Report", "convert", "extract", "input_names", "load", "reduce", "run", "save", "verify"]
 
 AnyPath = str | os.PathLike[str]
 
@@ -377,6 +379,54 @@ def verify(
         chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
         find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
     return verdict
+
+
+@_quietly
+def reduce(
+    source: AnyPath,
+    against: AnyPath,
+    out: AnyPath | None = None,
+    *,
+    seed: int = 0,
+    k: float = K,
+    tries: int = 200,
+    fix_dims: Mapping[str, int] | None = None,
+    progress: Progress = _silent,
+    **options: Any,
+) -> Reduction:
+    """Shrinks a model that is not converted rightly to the smallest part that still fails.
+
+    Operators, outputs, extents, weights and names are taken away as long as the conversion fails in the same
+    way, so that what is left can be shown to others. Weights become seeded noise where they may.
+
+    Args:
+        source: the file to read.
+        against: a target format, or a file: then its format. Where a new conversion does not fail, and the
+            file does, the part on which the two files differ is cut out of both.
+        out: the file to write, ``.onnx`` or ``.mmir``; ``<source>-reduced.onnx`` in the current folder by
+            default. ONNX that would hide the failure is written as ``.mmir``.
+        seed: for generated inputs.
+        k: how many times the source's own float32 error the target may have.
+        tries: how many conversions there may be.
+        fix_dims: numbers for open extents of the inputs.
+        progress: is told what is being done.
+        **options: for reading ``source``, as ``load`` takes them.
+
+    Returns:
+        What is left. Ctrl-C ends the search, and what is smallest so far is written.
+
+    Raises:
+        UsageError: nothing fails; or the paths or the numbers are wrong.
+        InvalidModelError, UnsupportedError: as ``load``; or the target's format cannot be written.
+        MissingDependencyError: nothing on this machine can run the target.
+    """
+    path = Path(out) if out is not None else Path(f"{Path(source).stem}-reduced.onnx")
+    require_writable(path, folder=path.suffix == ".mmir")
+    progress("reading")
+    graph = bind(load(source, **options).graph, fix_dims or {})
+    return reduce_graph(
+        graph, str(source), str(against), path, seed=seed, k=k, tries=tries, progress=progress
+    )
 
 
 @_quietly

@@ -107,6 +107,7 @@ class Plan:
         inputs: what to compare them on, under the source's names; seeded inputs where there are none.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
+        blame: whether to find out who is wrong where the target is.
     """
 
     path: Path
@@ -118,6 +119,7 @@ class Plan:
     inputs: Sequence[Mapping[str, Array]] | None = None
     seed: int = 0
     k: float = K
+    blame: bool = True
 
     def __post_init__(self) -> None:
         """Refuses what can be refused before a model is read.
@@ -284,13 +286,13 @@ class Plan:
         if side is None:
             return Verdict("not executed", notes=notes)
         if self._precision is None:
-            verdict = judge(part.reference, side, k=self.k, progress=progress)
+            verdict = judge(part.reference, side, k=self.k, progress=progress, localize=self.blame)
         else:
             verdict = judge_narrow(
                 part.reference, part.exact, part.lowered, side, k=self.k, progress=progress
             )
         verdict.notes[:0] = notes
-        if verdict.passed:
+        if verdict.passed or not self.blame:
             return verdict
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(

@@ -24,6 +24,7 @@ EXPORTED = [
     "convert",
     "extract",
     "load",
+    "reduce",
     "run",
     "save",
     "verify",
@@ -55,7 +56,7 @@ def test_exported_names() -> None:
         _ = mmconvert.nonsense  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["convert", "extract", "load", "run", "save", "verify"])
+@pytest.mark.parametrize("name", ["convert", "extract", "load", "reduce", "run", "save", "verify"])
 def test_functions_stay_functions(name: str) -> None:
     """No subpackage may take the name of a function: importing it would replace the function."""
     assert getattr(mmconvert, name) is getattr(api, name)
@@ -67,6 +68,7 @@ SIGNATURES = {
     "load": ["source", "format", "options"],
     "save": ["model", "path", "format", "fix_dims", "rename", "options"],
     "run": ["model", "inputs", "runtime", "options"],
+    "reduce": ["source", "against", "out", "seed", "k", "tries", "fix_dims", "progress", "options"],
     "verify": ["source", "target", "inputs", "seed", "k", "fix_dims", "framework", "progress", "options"],
     "convert": [
         "source",

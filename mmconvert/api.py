@@ -1,4 +1,4 @@
-"""The Python interface: load, save, convert, extract, verify, reduce, run."""
+"""The Python interface: load, save, convert, extract, verify, diff, reduce, run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 
 from mmconvert import registry
 from mmconvert.conversion import Plan, Report, lowered_for, require_options, suspicious_weights
+from mmconvert.difference.compare import Difference, compare
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.files import read_text, require_writable
 from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
 from mmconvert.ir.check import check
 from mmconvert.ir.copy import copy_graph
+from mmconvert.ir.dims import Dim
 from mmconvert.ir.ends import fix_dims as bind
 from mmconvert.ir.extract import extract as extract_graph
 from mmconvert.ir.graph import Graph
@@ -34,7 +36,19 @@ from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import Verdict
 
-__all__ = ["Model", "Report", "convert", "extract", "input_names", "load", "reduce", "run", "save", "verify"]
+__all__ = [
+    "Model",
+    "Report",
+    "convert",
+    "diff",
+    "extract",
+    "input_names",
+    "load",
+    "reduce",
+    "run",
+    "save",
+    "verify",
+]
 
 AnyPath = str | os.PathLike[str]
 
@@ -379,6 +393,52 @@ def verify(
         chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
         find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
     return verdict
+
+
+@_quietly
+def diff(
+    first: AnyPath,
+    second: AnyPath,
+    *,
+    run: bool = True,
+    seed: int = 0,
+    k: float = K,
+    fix_dims: Mapping[str, int] | None = None,
+    progress: Progress = _silent,
+) -> Difference:
+    """What is different between two models, of whatever formats.
+
+    Both are optimized and brought into one layout, so that what is different is not how a format spells
+    something. Then operators are paired, their attributes and weights compared, and both are run.
+
+    Args:
+        first, second: files that can be read.
+        run: whether to compare what they compute as well.
+        seed: for generated inputs.
+        k: how many times the float32 error of the first the second may have.
+        fix_dims: numbers for open extents of the inputs, for whichever of the files has them.
+        progress: is told what is being done.
+
+    Returns:
+        The differences; ``same`` says that there are none.
+
+    Raises:
+        UsageError, InvalidModelError, UnsupportedError: as ``load``.
+    """
+    progress("reading")
+    a, b = (_bind_known(load(path).graph, fix_dims or {}) for path in (first, second))
+    found = Difference(str(first), str(second))
+    compare(a, b, found, run=run, seed=seed, k=k, progress=progress)
+    return found
+
+
+def _bind_known(graph: Graph, wanted: Mapping[str, int]) -> Graph:
+    """``graph`` with those of the numbers that are for extents which it has open."""
+    known = {e.name for v in graph.inputs for e in v.type.shape if isinstance(e, Dim) and e.name}
+    known |= {
+        f"{v.name}:{axis}" for v in graph.inputs for axis, e in enumerate(v.type.shape) if isinstance(e, Dim)
+    }
+    return bind(graph, {name: number for name, number in wanted.items() if name in known})
 
 
 @_quietly

@@ -22,6 +22,7 @@ EXPORTED = [
     "Report",
     "__version__",
     "convert",
+    "diff",
     "extract",
     "load",
     "reduce",
@@ -56,7 +57,7 @@ def test_exported_names() -> None:
         _ = mmconvert.nonsense  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["convert", "extract", "load", "reduce", "run", "save", "verify"])
+@pytest.mark.parametrize("name", ["convert", "diff", "extract", "load", "reduce", "run", "save", "verify"])
 def test_functions_stay_functions(name: str) -> None:
     """No subpackage may take the name of a function: importing it would replace the function."""
     assert getattr(mmconvert, name) is getattr(api, name)
@@ -68,6 +69,7 @@ SIGNATURES = {
     "load": ["source", "format", "options"],
     "save": ["model", "path", "format", "fix_dims", "rename", "options"],
     "run": ["model", "inputs", "runtime", "options"],
+    "diff": ["first", "second", "run", "seed", "k", "fix_dims", "progress"],
     "reduce": ["source", "against", "out", "seed", "k", "tries", "fix_dims", "progress", "options"],
     "verify": ["source", "target", "inputs", "seed", "k", "fix_dims", "framework", "progress", "options"],
     "convert": [

@@ -243,6 +243,11 @@ def reading(command: F) -> F:
     return _all(_READING, command)
 
 
+def extents(command: F) -> F:
+    """The option with numbers for open extents alone."""
+    return _READING[-1](command)
+
+
 def writing(command: F) -> F:
     """The options of a command that writes a model, those for reading the source included."""
     return _all(_WRITING, command)

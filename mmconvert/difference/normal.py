@@ -54,12 +54,11 @@ def _text(value: Any) -> str:
 
 
 def _pads(node: Node[Op]) -> geometry.Pads | None:
+    """The padding as far as windows read it; None where it is not known, or there is none."""
     op: Any = node.op
     padding, layout = getattr(op, "padding", None), getattr(op, "layout", None)
     if padding is None or layout is None or not node.inputs:
         return None
-    if isinstance(padding, Explicit):
-        return padding.pads
     x = node.operand(0).type
     extents = [x.shape[axis] for axis in layout.spatial_axes(x.rank)]
     kernel = getattr(op, "kernel", None)
@@ -71,4 +70,13 @@ def _pads(node: Node[Op]) -> geometry.Pads | None:
     if len(numbers) < len(extents) or len(window) < len(kernel):
         return None
     covered = geometry.dilated(window, getattr(op, "dilations", (1,) * len(window)))
-    return geometry.resolve(padding, numbers, covered, op.strides)
+    pads = geometry.resolve(padding, numbers, covered, op.strides)
+    made = [node.outputs[0].type.shape[axis] for axis in layout.spatial_axes(x.rank)]
+    read = zip(made, op.strides, covered, numbers, pads, strict=True)
+    return tuple(
+        (
+            before,
+            min(after, (count - 1) * stride + width - extent - before) if isinstance(count, int) else after,
+        )
+        for count, stride, width, extent, (before, after) in read
+    )

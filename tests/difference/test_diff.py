@@ -79,6 +79,15 @@ def test_a_changed_attribute() -> None:
     assert "leaky" in change.places[0]
 
 
+def test_padding_that_no_window_reads() -> None:
+    """12 with strides of 2 makes 6 windows of 3, which end at the 13th; SAME pads one behind."""
+    explicit = ("strides=(2,2) dilations=(1,1) padding=same", "strides=(2,2) dilations=(1,1) padding=")
+    for pads in ("((0,1),(0,1))", "((0,2),(0,2))"):
+        assert difference(net(), net((explicit[0], explicit[1] + pads))).same
+    moved = net((explicit[0], explicit[1] + "((1,0),(1,0))"))
+    assert [c.kind for c in difference(net(), moved).changes] == ["attribute"]
+
+
 def test_removed_and_added_operators() -> None:
     found = difference(net(), net(("%5 = Add(%4, %2)", "%5 = Tanh(%4)")))
     assert {(c.kind, c.operator) for c in found.changes} == {("removed", "Add"), ("added", "Tanh")}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmconvert.version import VERSION
 
 if TYPE_CHECKING:
-    from mmconvert.api import Model, Report, convert, extract, load, run, save, verify
+    from mmconvert.api import Model, Report, convert, diff, extract, load, reduce, run, save, verify
     from mmconvert.errors import MMConvertError
 
 __version__ = VERSION
@@ -22,8 +22,10 @@ __all__ = [
     "Report",
     "__version__",
     "convert",
+    "diff",
     "extract",
     "load",
+    "reduce",
     "run",
     "save",
     "verify",
@@ -31,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Model", "Report", "convert", "extract", "load", "run", "save", "verify"):
+    if name in ("Model", "Report", "convert", "diff", "extract", "load", "reduce", "run", "save", "verify"):
         from mmconvert import api
 
         return getattr(api, name)

@@ -1,4 +1,4 @@
-"""The Python interface: load, save, convert, extract, verify, run."""
+"""The Python interface: load, save, convert, extract, verify, diff, reduce, run."""
 
 from __future__ import annotations
 
@@ -12,27 +12,42 @@ import numpy as np
 
 from mmconvert import registry
 from mmconvert.conversion import Plan, Report, lowered_for, require_options, suspicious_weights
+from mmconvert.difference.compare import Difference, compare
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
-from mmconvert.files import read_text
+from mmconvert.files import read_text, require_writable
 from mmconvert.interpreter import Precision, Session, Trace
 from mmconvert.interpreter import run as interpret
 from mmconvert.ir.check import check
 from mmconvert.ir.copy import copy_graph
+from mmconvert.ir.dims import Dim
 from mmconvert.ir.ends import fix_dims as bind
 from mmconvert.ir.extract import extract as extract_graph
 from mmconvert.ir.graph import Graph
 from mmconvert.ir.model import Module
 from mmconvert.ir.types import Array
 from mmconvert.passes import pipeline
+from mmconvert.reduction.outcome import Reduction
+from mmconvert.reduction.reducer import reduce_graph
 from mmconvert.verification import inputs as feeds
-from mmconvert.verification import sides
+from mmconvert.verification import pictures, sides
 from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
-from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import Verdict
 
-__all__ = ["Model", "Report", "convert", "extract", "input_names", "load", "run", "save", "verify"]
+__all__ = [
+    "Model",
+    "Report",
+    "convert",
+    "diff",
+    "extract",
+    "input_names",
+    "load",
+    "reduce",
+    "run",
+    "save",
+    "verify",
+]
 
 AnyPath = str | os.PathLike[str]
 
@@ -152,9 +167,11 @@ def convert(
     rename: Mapping[str, str] | None = None,
     labels: AnyPath | Sequence[str] | None = None,
     verify: bool = True,
-    inputs: Sequence[Mapping[str, Array]] | None = None,
+    inputs: Sequence[Mapping[str, Array]] | AnyPath | None = None,
     seed: int = 0,
     k: float = K,
+    tolerance: float | None = None,
+    thorough: bool = False,
     framework: bool = False,
     progress: Progress = _silent,
     **options: Any,
@@ -184,9 +201,15 @@ def convert(
         labels: class labels, or a text file with one on each line; formats that keep such (TFLite, ONNX) have
             them in place of the source's.
         verify: run source and target and compare them.
-        inputs: what to compare them on, by the source's names; seeded inputs that fit the model by default.
+        inputs: what to compare them on, by the source's names; or the path of an image, an array file or a
+            folder with such, images going through the preprocessing that the model's metadata says. Seeded
+            inputs that fit the model by default.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
+        tolerance: what the error of floats may be, relative to the output's scale, in place of what follows
+            from the source's; the verdict says so.
+        thorough: try more generated inputs: odd and prime extents, a batch of 3, constant, ramp, one-hot and
+            large inputs.
         framework: run the source in its own framework or runtime as well; that has to agree with what
             mmconvert read.
         progress: is told what is being done.
@@ -205,7 +228,19 @@ def convert(
         MissingDependencyError: the target is written by a library that is not installed.
     """
     format = _target(source, target, to)
-    plan = Plan(Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k)
+    plan = Plan(
+        Path(target),
+        format,
+        options,
+        fix_dims or {},
+        rename or {},
+        verify,
+        None,
+        seed,
+        k,
+        tolerance=tolerance,
+        thorough=thorough,
+    )
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
@@ -227,11 +262,14 @@ def convert(
         )
         report.warnings += [*model.warnings, *suspicious_weights(model.graph)]
     _label(model, labels)
-    witness = None
+    given, notes = _given_feeds(model, model.graph, inputs, seed)
+    plan, witness = replace(plan, inputs=given), None
     if framework and verify:
         path = Path(source)
         witness = sides.require_runtime(path, registry.of_source(path, source_format))
     plan.carry_out(model, report, progress, witness)
+    if report.verdict is not None:
+        report.verdict.notes += notes
     return report
 
 
@@ -321,9 +359,11 @@ def verify(
     source: AnyPath,
     target: AnyPath,
     *,
-    inputs: Sequence[Mapping[str, Array]] | None = None,
+    inputs: Sequence[Mapping[str, Array]] | AnyPath | None = None,
     seed: int = 0,
     k: float = K,
+    tolerance: float | None = None,
+    thorough: bool = False,
     fix_dims: Mapping[str, int] | None = None,
     framework: bool = False,
     progress: Progress = _silent,
@@ -335,10 +375,14 @@ def verify(
         source: the reference; its float64 run is the truth. Where mmconvert cannot read it, its own runtime
             must be installed, and the truth comes from ``target``.
         target: what is judged: in its own runtime when that is installed, else read back.
-        inputs: what to compare them on; seeded inputs that fit the source by default.
+        inputs: what to compare them on, see ``convert``.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
         fix_dims: numbers for open extents of the inputs, see ``convert``: for a target that has only these.
+        tolerance: what the error of floats may be, relative to the output's scale, in place of what follows
+            from the source's; the verdict says so.
+        thorough: try more generated inputs: odd and prime extents, a batch of 3, constant, ramp, one-hot and
+            large inputs.
         framework: run the source in its own framework as well; that has to agree with what mmconvert read.
         progress: is told what is being done.
         **options: for reading ``source``, as ``load`` takes them.
@@ -363,20 +407,118 @@ def verify(
     needs_witness = framework or readable == 1
     if needs_witness:
         _refuse(options, paths[0])
-    graph = load(paths[readable], **options).graph
+    model = load(paths[readable], **options)
+    graph = model.graph
     witness = sides.require_runtime(paths[0], formats[0]) if needs_witness else None
     side, notes = sides.best(paths[1], formats[1])
     if side is None:
         return Verdict("not executed", notes=notes)
-    reference = observe(graph, _tried(bind(graph, fix_dims or {}), inputs, seed), witness, progress)
-    verdict = judge(reference, side, k=k, progress=progress)
-    verdict.notes[:0] = notes
-    if not verdict.passed:
+    bound = bind(graph, fix_dims or {})
+    given, said = _given_feeds(model, bound, inputs, seed)
+    tried = feeds.generate(bound, seed=seed, thorough=thorough) if given is None else given
+    reference = observe(graph, [feeds.fit(bound, feed) for feed in tried], witness, progress)
+    verdict = judge(reference, side, k=k, progress=progress, tolerance=tolerance)
+    verdict.notes[:0] = [*notes, *said, *(feeds.without_effect(bound, tried[0], seed) if thorough else [])]
+    if verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs)):
         lowered = lowered_for(bind(graph, fix_dims or {}), formats[1])
         read = sides.reader(paths[1], formats[1])
         chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
         find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
     return verdict
+
+
+@_quietly
+def diff(
+    first: AnyPath,
+    second: AnyPath,
+    *,
+    run: bool = True,
+    seed: int = 0,
+    k: float = K,
+    fix_dims: Mapping[str, int] | None = None,
+    progress: Progress = _silent,
+) -> Difference:
+    """What is different between two models, of whatever formats.
+
+    Both are optimized and brought into one layout, so that what is different is not how a format spells
+    something. Then operators are paired, their attributes and weights compared, and both are run.
+
+    Args:
+        first, second: files that can be read.
+        run: whether to compare what they compute as well.
+        seed: for generated inputs.
+        k: how many times the float32 error of the first the second may have.
+        fix_dims: numbers for open extents of the inputs, for whichever of the files has them.
+        progress: is told what is being done.
+
+    Returns:
+        The differences; ``same`` says that there are none.
+
+    Raises:
+        UsageError, InvalidModelError, UnsupportedError: as ``load``.
+    """
+    progress("reading")
+    a, b = (_bind_known(load(path).graph, fix_dims or {}) for path in (first, second))
+    found = Difference(str(first), str(second))
+    compare(a, b, found, run=run, seed=seed, k=k, progress=progress)
+    return found
+
+
+def _bind_known(graph: Graph, wanted: Mapping[str, int]) -> Graph:
+    """``graph`` with those of the numbers that are for extents which it has open."""
+    known = {e.name for v in graph.inputs for e in v.type.shape if isinstance(e, Dim) and e.name}
+    known |= {
+        f"{v.name}:{axis}" for v in graph.inputs for axis, e in enumerate(v.type.shape) if isinstance(e, Dim)
+    }
+    return bind(graph, {name: number for name, number in wanted.items() if name in known})
+
+
+@_quietly
+def reduce(
+    source: AnyPath,
+    against: AnyPath,
+    out: AnyPath | None = None,
+    *,
+    seed: int = 0,
+    k: float = K,
+    tries: int = 200,
+    fix_dims: Mapping[str, int] | None = None,
+    progress: Progress = _silent,
+    **options: Any,
+) -> Reduction:
+    """Shrinks a model that is not converted rightly to the smallest part that still fails.
+
+    Operators, outputs, extents, weights and names are taken away as long as the conversion fails in the same
+    way, so that what is left can be shown to others. Weights become seeded noise where they may.
+
+    Args:
+        source: the file to read.
+        against: a target format, or a file: then its format. Where a new conversion does not fail, and the
+            file does, the part on which the two files differ is cut out of both.
+        out: the file to write, ``.onnx`` or ``.mmir``; ``<source>-reduced.onnx`` in the current folder by
+            default. ONNX that would hide the failure is written as ``.mmir``.
+        seed: for generated inputs.
+        k: how many times the source's own float32 error the target may have.
+        tries: how many conversions there may be.
+        fix_dims: numbers for open extents of the inputs.
+        progress: is told what is being done.
+        **options: for reading ``source``, as ``load`` takes them.
+
+    Returns:
+        What is left. Ctrl-C ends the search, and what is smallest so far is written.
+
+    Raises:
+        UsageError: nothing fails; or the paths or the numbers are wrong.
+        InvalidModelError, UnsupportedError: as ``load``; or the target's format cannot be written.
+        MissingDependencyError: nothing on this machine can run the target.
+    """
+    path = Path(out) if out is not None else Path(f"{Path(source).stem}-reduced.onnx")
+    require_writable(path, folder=path.suffix == ".mmir")
+    progress("reading")
+    graph = bind(load(source, **options).graph, fix_dims or {})
+    return reduce_graph(
+        graph, str(source), str(against), path, seed=seed, k=k, tries=tries, progress=progress
+    )
 
 
 @_quietly
@@ -456,7 +598,10 @@ def _refuse(options: Mapping[str, Any], path: Path) -> None:
         raise UsageError(what, where=str(path))
 
 
-def _tried(graph: Graph, inputs: Sequence[Mapping[str, Array]] | None, seed: int) -> list[Feed]:
-    if inputs is None:
-        return feeds.generate(graph, seed=seed)
-    return [feeds.fit(graph, feed) for feed in inputs]
+def _given_feeds(
+    model: Model, graph: Graph, inputs: Sequence[Mapping[str, Array]] | AnyPath | None, seed: int
+) -> tuple[Sequence[Mapping[str, Array]] | None, list[str]]:
+    """The user's inputs as arrays, and notes on how files became such."""
+    if isinstance(inputs, str | os.PathLike):
+        return pictures.feeds_from(Path(inputs), graph, model.metadata.properties, seed)
+    return inputs, []

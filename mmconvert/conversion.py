@@ -34,7 +34,7 @@ from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
 from mmconvert.verification.fault import Fault
 from mmconvert.verification.inputs import Feed
-from mmconvert.verification.judge import Progress, Reference, judge, observe
+from mmconvert.verification.judge import Progress, Reference, judge, observe, require_tolerance
 from mmconvert.verification.narrow import judge_narrow
 from mmconvert.verification.sides import UNMOVED, IoPermutations, Side
 from mmconvert.verification.verdict import Verdict
@@ -107,6 +107,9 @@ class Plan:
         inputs: what to compare them on, under the source's names; seeded inputs where there are none.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
+        tolerance: what errors may be instead; see ``judge``.
+        thorough: whether to try more generated inputs; see ``inputs.generate``.
+        blame: whether to find out who is wrong where the target is.
     """
 
     path: Path
@@ -118,6 +121,9 @@ class Plan:
     inputs: Sequence[Mapping[str, Array]] | None = None
     seed: int = 0
     k: float = K
+    blame: bool = True
+    tolerance: float | None = None
+    thorough: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what can be refused before a model is read.
@@ -126,6 +132,7 @@ class Plan:
             UsageError: the path cannot be written, or the format has no such option.
             MissingDependencyError: the format is written by a library that is not installed.
         """
+        require_tolerance(self.tolerance)
         layout = self.options.get("io_layout", "source")
         if layout not in get_args(IoLayout):
             raise UsageError(f"io_layout is {' or '.join(get_args(IoLayout))}, not {layout!r}")
@@ -175,6 +182,8 @@ class Plan:
                 for part in parts:
                     given = self._feeds(written.graph) if not part.signature else feeds.generate(part.source)
                     part.reference = observe(part.source, given, part.witness, progress)
+                    if self.thorough:
+                        part.reference.notes.extend(feeds.without_effect(part.source, given[0], self.seed))
         progress("converting")
         with report.timed("convert"):
             for part in parts:
@@ -215,7 +224,7 @@ class Plan:
 
     def _feeds(self, graph: Graph) -> list[Feed]:
         if self.inputs is None:
-            return feeds.generate(graph, seed=self.seed)
+            return feeds.generate(graph, seed=self.seed, thorough=self.thorough)
         named = [{self.rename.get(name, name): array for name, array in feed.items()} for feed in self.inputs]
         return [feeds.fit(graph, feed) for feed in named]
 
@@ -284,13 +293,27 @@ class Plan:
         if side is None:
             return Verdict("not executed", notes=notes)
         if self._precision is None:
-            verdict = judge(part.reference, side, k=self.k, progress=progress)
+            verdict = judge(
+                part.reference,
+                side,
+                k=self.k,
+                progress=progress,
+                localize=self.blame,
+                tolerance=self.tolerance,
+            )
         else:
             verdict = judge_narrow(
-                part.reference, part.exact, part.lowered, side, k=self.k, progress=progress
+                part.reference,
+                part.exact,
+                part.lowered,
+                side,
+                k=self.k,
+                progress=progress,
+                tolerance=self.tolerance,
             )
         verdict.notes[:0] = notes
-        if verdict.passed:
+        wrong = verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs))
+        if verdict.passed or not self.blame or not wrong:
             return verdict
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(

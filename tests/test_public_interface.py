@@ -22,8 +22,10 @@ EXPORTED = [
     "Report",
     "__version__",
     "convert",
+    "diff",
     "extract",
     "load",
+    "reduce",
     "run",
     "save",
     "verify",
@@ -55,7 +57,7 @@ def test_exported_names() -> None:
         _ = mmconvert.nonsense  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["convert", "extract", "load", "run", "save", "verify"])
+@pytest.mark.parametrize("name", ["convert", "diff", "extract", "load", "reduce", "run", "save", "verify"])
 def test_functions_stay_functions(name: str) -> None:
     """No subpackage may take the name of a function: importing it would replace the function."""
     assert getattr(mmconvert, name) is getattr(api, name)
@@ -67,7 +69,21 @@ SIGNATURES = {
     "load": ["source", "format", "options"],
     "save": ["model", "path", "format", "fix_dims", "rename", "options"],
     "run": ["model", "inputs", "runtime", "options"],
-    "verify": ["source", "target", "inputs", "seed", "k", "fix_dims", "framework", "progress", "options"],
+    "diff": ["first", "second", "run", "seed", "k", "fix_dims", "progress"],
+    "reduce": ["source", "against", "out", "seed", "k", "tries", "fix_dims", "progress", "options"],
+    "verify": [
+        "source",
+        "target",
+        "inputs",
+        "seed",
+        "k",
+        "tolerance",
+        "thorough",
+        "fix_dims",
+        "framework",
+        "progress",
+        "options",
+    ],
     "convert": [
         "source",
         "target",
@@ -90,6 +106,8 @@ SIGNATURES = {
         "inputs",
         "seed",
         "k",
+        "tolerance",
+        "thorough",
         "framework",
         "progress",
         "options",

@@ -17,15 +17,19 @@ import click
 from mmconvert.cli import console
 from mmconvert.cli.convert import convert
 from mmconvert.cli.demo import demo
+from mmconvert.cli.diff import diff
 from mmconvert.cli.extract import extract
 from mmconvert.cli.formats import formats
 from mmconvert.cli.inspect import inspect
+from mmconvert.cli.reduce import reduce
 from mmconvert.cli.run import run
 from mmconvert.cli.verify import verify
 from mmconvert.errors import InternalError, MMConvertError, UnsupportedError
 from mmconvert.version import VERSION
 
-COMMANDS = {c.name: c for c in (convert, verify, inspect, run, extract, formats, demo) if c.name}
+COMMANDS = {
+    c.name: c for c in (convert, verify, inspect, run, extract, diff, reduce, formats, demo) if c.name
+}
 
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 """Exit codes of a process that a signal ended, as shells give them."""

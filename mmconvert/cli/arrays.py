@@ -14,6 +14,7 @@ from mmconvert import dtypes
 from mmconvert.errors import UsageError
 from mmconvert.files import atomic_write, require_file
 from mmconvert.ir.types import Array
+from mmconvert.verification.pictures import is_picture
 
 _BROKEN = (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error)
 
@@ -42,6 +43,21 @@ def read_inputs(given: Sequence[str], names: Callable[[], Sequence[str]]) -> dic
             raise UsageError(f"the input {twice[0]!r} is given twice", where=str(path))
         found |= arrays
     return found
+
+
+def feeds(given: Sequence[str], names: Callable[[], Sequence[str]]) -> list[dict[str, Array]] | Path | None:
+    """What a model is to be verified on: arrays, or the path of an image or a folder; None for nothing.
+
+    Raises:
+        UsageError: as ``read_inputs``; or there are other inputs beside an image or a folder.
+    """
+    if not given:
+        return None
+    paths = [Path(text) for text in given if is_picture(Path(text))]
+    if paths and len(given) > 1:
+        hint = "put arrays for all inputs into .npz files, and these into a folder"
+        raise UsageError("an image or a folder is the only input", where=str(paths[0]), hint=hint)
+    return paths[0] if paths else [read_inputs(given, names)]
 
 
 def read_array(path: Path) -> Array:

@@ -94,7 +94,8 @@ def _show_outputs(title: str, outputs: Sequence[OutputVerdict]) -> None:
         ]
         for o in outputs
     ]
-    table(["", title, "error", "source's own", "budget"], rows, left=(0, 1))
+    budget = "budget" if all(o.derived is None for o in outputs) else "tolerance (given)"
+    table(["", title, "error", "source's own", budget], rows, left=(0, 1))
 
 
 class Progress:

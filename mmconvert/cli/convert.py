@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmconvert.cli import console
-from mmconvert.cli.options import examples, given, writing
+from mmconvert.cli.options import examples, given, judging, writing
 from mmconvert.errors import NotEquivalentError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ STEPS = 8
 @click.option("-om", "--outputModel", "output", type=click.Path(), hidden=True)
 @writing
 @examples
-@click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Verify on these arrays (.npy, .npz).")
+@judging
 @click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
 @console.json_option
 def convert(
@@ -64,7 +64,7 @@ def convert(
         return [v.name for v in api.load(source, format=options["source_format"], **read).graph.inputs]
 
     with console.progress(STEPS) as progress:
-        fed = [arrays.read_inputs(inputs, names)] if inputs else None
+        fed = arrays.feeds(inputs, names)
         report = api.convert(source, target, verify=not no_verify, inputs=fed, progress=progress, **options)
     return conclude(report, explain=explain, as_json=as_json)
 

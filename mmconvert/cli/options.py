@@ -136,6 +136,26 @@ _READING = (
     ),
 )
 
+_JUDGING = (
+    click.option(
+        "--inputs",
+        multiple=True,
+        metavar="[NAME=]FILE",
+        help="Verify on these arrays (.npy, .npz), or on one image, or a folder of images or arrays.",
+    ),
+    click.option(
+        "--thorough",
+        is_flag=True,
+        help="Try more generated inputs: odd extents, a batch of 3, constant, ramp, one-hot, large.",
+    ),
+    click.option(
+        "--tolerance",
+        type=float,
+        metavar="ERROR",
+        help="The error that outputs may have relative to their scale, in place of what is derived.",
+    ),
+)
+
 _WRITING = (
     click.option(
         "--to", "-df", "--dstFramework", "to", metavar="FORMAT", help="Target format; else by suffix."
@@ -241,6 +261,16 @@ def only_examples(command: F) -> F:
 def reading(command: F) -> F:
     """The options of a command that reads a model: those of the parsers, and ``fix_dims``."""
     return _all(_READING, command)
+
+
+def judging(command: F) -> F:
+    """How a target is judged, and on what."""
+    return _all(_JUDGING, command)
+
+
+def extents(command: F) -> F:
+    """The option with numbers for open extents alone."""
+    return _READING[-1](command)
 
 
 def writing(command: F) -> F:

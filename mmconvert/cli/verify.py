@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mmconvert.cli import console
-from mmconvert.cli.options import examples, given, reading
+from mmconvert.cli.options import examples, given, judging, reading
 from mmconvert.errors import MissingDependencyError, NotEquivalentError
 
 STEPS = 9
@@ -17,7 +17,7 @@ STEPS = 9
 @click.command(short_help="Tell whether SOURCE and TARGET compute the same.")
 @click.argument("source", type=click.Path())
 @click.argument("target", type=click.Path())
-@click.option("--inputs", multiple=True, metavar="[NAME=]FILE", help="Compare on these arrays (.npy, .npz).")
+@judging
 @click.option(
     "--seed", default=0, type=click.IntRange(0), show_default=True, help="For inputs that are generated."
 )
@@ -31,6 +31,8 @@ def verify(
     inputs: tuple[str, ...],
     seed: int,
     framework: bool,
+    tolerance: float | None,
+    thorough: bool,
     fix_dims: dict[str, int] | None,
     as_json: bool,
     **options: Any,
@@ -49,12 +51,14 @@ def verify(
         return api.input_names(source, target, **read)
 
     with console.progress(STEPS) as progress:
-        fed = [arrays.read_inputs(inputs, names)] if inputs else None
+        fed = arrays.feeds(inputs, names)
         verdict = api.verify(
             source,
             target,
             inputs=fed,
             seed=seed,
+            tolerance=tolerance,
+            thorough=thorough,
             fix_dims=fix_dims,
             framework=framework,
             progress=progress,

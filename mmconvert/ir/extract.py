@@ -76,6 +76,11 @@ def best_names(values: Mapping[str, Value]) -> dict[Value, str]:
     return found
 
 
+def label(name: str) -> str:
+    """What a value is called as an input or output of a part: ``%7`` is no name outside of the text form."""
+    return f"value_{name[1:]}" if name.startswith("%") else name
+
+
 class _Inputs:
     """The inputs of the part, their types, and what becomes of the extents that they do not tell.
 
@@ -129,7 +134,7 @@ def _resolved(values: Mapping[str, Value], names: Sequence[str], what: str) -> d
         guess = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         hint = f"{guess}`mmconvert inspect MODEL --values` lists them all"
         raise UsageError(f"the model has no value called {', '.join(map(repr, unknown))}", hint=hint)
-    found = {f"value_{name[1:]}" if name.startswith("%") else name: values[name] for name in names}
+    found = {label(name): values[name] for name in names}
     if not found:
         raise UsageError(f"a part of a model needs an {what}")
     if len(found) < len(names) or (what == "input" and len(set(found.values())) < len(names)):

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from mmconvert import dtypes
-from mmconvert.dtypes import DType
 from mmconvert.errors import InferenceError, InvalidModelError, UsageError
+from mmconvert.interpreter import Session
 from mmconvert.interpreter.bindings import Bindings
-from mmconvert.ir import ops
 from mmconvert.ir.copy import copy_graph
 from mmconvert.ir.dims import Dim, Extent, substitute, symbols
-from mmconvert.ir.graph import Graph, Node, Value
-from mmconvert.ir.op import Op
+from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Array, TensorType
+from mmconvert.verification.roles import role_of
 
 TYPICAL_EXTENTS = (32, 48, 64, 96, 128, 160, 224, 256, 320, 384, 512, 640, 16, 8)
 """Unknown extents other than the batch get the first of these that the operators can work on; further inputs
 begin to look one place further."""
+
+ODD_EXTENTS = (37, 53, 67, 97, 131, 223, 257, 17, 11, 7, 33, 65, *TYPICAL_EXTENTS)
+"""The same for an input that is to show what only works for even extents."""
+
+LARGE = 30.0
+"""How much larger an input of large magnitude is."""
 
 INTEGERS = 100
 """Integers that index no table are below this."""
@@ -32,39 +37,32 @@ VALID = 0.8
 
 Feed = dict[str, Array]
 
-_MOVES = (
-    ops.Cast,
-    ops.Clip,
-    ops.Concat,
-    ops.Dropout,
-    ops.Expand,
-    ops.Gather,
-    ops.Identity,
-    ops.Reshape,
-    ops.Slice,
-    ops.Split,
-    ops.Squeeze,
-    ops.Tile,
-    ops.Transpose,
-    ops.Unsqueeze,
-)
-"""Operators that hand numbers on as they are."""
+Structure = Callable[[Array], Array]
+"""Numbers in the place of others."""
 
 
 def generate(
-    graph: Graph, count: int = 2, seed: int = 0, extents: Mapping[str, int] | None = None
+    graph: Graph,
+    count: int = 2,
+    seed: int = 0,
+    extents: Mapping[str, int] | None = None,
+    *,
+    thorough: bool = False,
 ) -> list[Feed]:
     """Seeded inputs for ``graph``: the same for every run.
 
-    Floats are standard normal. Numbers that index a table, floats among them, stay inside it. Unknown batch
-    extents take the values 1, 2, ..., and others differ between feeds as well where the operators allow it,
-    so that an extent that was frozen by mistake shows.
+    What an input is for is read off the graph (``roles.role_of``): numbers that index a table stay inside it,
+    pixels are between 0 and 255, a mask is set for the most part. Other floats are standard normal. Unknown
+    batch extents take the values 1, 2, ..., and others differ between feeds as well where the operators allow
+    it, so that an extent that was frozen by mistake shows.
 
     Args:
         graph: the graph to run.
         count: how many feeds.
         seed: another seed gives other numbers.
         extents: values for symbolic extents.
+        thorough: add feeds with odd and prime extents and a batch of 3, and some with a structure: constant,
+            a ramp, one-hot, of large magnitude.
 
     Raises:
         InvalidModelError: no extents were found that all operators can work on.
@@ -72,7 +70,60 @@ def generate(
     """
     if seed < 0:
         raise UsageError(f"a seed is not negative, as {seed} is")
-    return [_feed(graph, seed + i, _extents(graph, i + 1, extents or {})) for i in range(count)]
+    given = extents or {}
+    found = [_feed(graph, seed + i, _extents(graph, i + 1, given)) for i in range(count)]
+    if thorough:
+        odd = _extents(graph, 3, given, ODD_EXTENTS)
+        found += [_feed(graph, seed + count, odd), *(_shaped(graph, found[0], shape) for shape in STRUCTURES)]
+    return found
+
+
+def without_effect(graph: Graph, feed: Mapping[str, Array], seed: int = 0) -> list[str]:
+    """Says which inputs leave outputs as they are when they alone change.
+
+    Args:
+        graph: the source.
+        feed: the inputs to begin with.
+        seed: another seed changes them otherwise.
+    """
+    if len(graph.inputs) < 2:
+        return []  # where nothing at all depends on the only input, the outputs are constant
+    session, notes = Session(graph, hold_weights=False), []
+    before = session.run(feed)
+    for value in graph.inputs:
+        other = _array(value, seed + 1, feed[value.name].shape)
+        after = session.run({**feed, value.name: other})
+        same = [n for n, a in before.items() if np.array_equal(a, after[n], equal_nan=a.dtype.kind in "fc")]
+        if same:
+            notes.append(f"the input {value.name!r} alone does not change {', '.join(map(repr, same))}")
+    return notes
+
+
+def _shaped(graph: Graph, feed: Feed, structure: Structure) -> Feed:
+    """``feed`` with a structure in what is free to have one: floats that index nothing and mask nothing."""
+    free = {v.name for v in graph.inputs if role_of(v).kind == "number" and dtypes.is_float(v.type.dtype)}
+    return {n: structure(a).astype(a.dtype) if n in free and a.size else a for n, a in feed.items()}
+
+
+def _constant(array: Array) -> Array:
+    return np.full(array.shape, 0.5)
+
+
+def _ramp(array: Array) -> Array:
+    return np.linspace(-1, 1, array.size).reshape(array.shape)
+
+
+def _one_hot(array: Array) -> Array:
+    hot = np.zeros(array.size)
+    hot[array.size // 3] = 1
+    return hot.reshape(array.shape)
+
+
+def _large(array: Array) -> Array:
+    return array.astype(np.float64) * LARGE
+
+
+STRUCTURES: tuple[Structure, ...] = (_constant, _ramp, _one_hot, _large)
 
 
 def fit(graph: Graph, feed: Mapping[str, Array]) -> Feed:
@@ -115,15 +166,17 @@ def _converted(value: Value, array: Array) -> Array:
     raise UsageError(f"{expected}, not {native.dtype} {list(native.shape)}", hint=hint)
 
 
-def _extents(graph: Graph, batch: int, given: Mapping[str, int]) -> dict[str, int]:
+def _extents(
+    graph: Graph, batch: int, given: Mapping[str, int], typical: tuple[int, ...] = TYPICAL_EXTENTS
+) -> dict[str, int]:
     """Numbers for the symbolic extents of the inputs, such that all operators fit together."""
     batches = {e.name for v in graph.inputs for e in v.type.shape[:1] if isinstance(e, Dim) and e.name}
     names = sorted(symbols(*(e for v in graph.inputs for e in v.type.shape)))
-    first = (batch - 1) % len(TYPICAL_EXTENTS)
-    sizes = TYPICAL_EXTENTS[first:] + TYPICAL_EXTENTS[:first]
+    first = (batch - 1) % len(TYPICAL_EXTENTS) if typical is TYPICAL_EXTENTS else 0
+    sizes = typical[first:] + typical[:first]
     factors = dict.fromkeys(names, 1) | _factors(graph)
     # A first axis is the batch, or else it is like the others.
-    alike = [{n: max(1, typical // factors[n]) for n in names} for typical in sizes]
+    alike = [{n: max(1, size // factors[n]) for n in names} for size in sizes]
     tried = [numbers | dict.fromkeys(batches, batch) for numbers in alike] + alike
     reason: InferenceError | None = None
     for numbers in tried:
@@ -178,40 +231,19 @@ def _number(extent: Extent, extents: Mapping[str, int], type: TensorType) -> int
 def _array(value: Value, seed: int, shape: tuple[int, ...]) -> Array:
     rng = np.random.default_rng([seed, zlib.crc32(value.name.encode())])
     dtype = value.type.dtype
-    rows = min(_tables(value, set()), default=0)
-    if rows:
-        return rng.integers(0, rows, shape).astype(dtype)
+    role = role_of(value)
+    if role.kind == "index":
+        return rng.integers(0, role.high, shape).astype(dtype)
+    if role.kind == "mask":  # one that is all zero leaves nothing to compare
+        return (rng.random(shape) < VALID).astype(dtype)
+    if role.kind == "length":
+        return rng.integers(1, role.high + 1, shape).astype(dtype)
+    if role.kind == "range" and dtypes.is_float(dtype):
+        return rng.uniform(0, role.high, shape).astype(np.float32).astype(dtype)
     if dtypes.is_float(dtype):
         return rng.standard_normal(shape).astype(np.float32).astype(dtype)
-    if dtype == dtypes.BOOL:
-        return rng.random(shape) < VALID
     if dtypes.is_integer(dtype):
-        return _integers(rng, value.name, dtype, shape)
+        info: Any = ml_dtypes.iinfo
+        below = 256 if dtype == dtypes.U8 else min(INTEGERS, int(info(dtype).max) + 1)
+        return rng.integers(0, below, shape).astype(dtype)
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
-
-
-def _integers(rng: np.random.Generator, name: str, dtype: DType, shape: tuple[int, ...]) -> Array:
-    if "mask" in name.lower():  # a mask that is all zero leaves nothing to compare
-        return (rng.random(shape) < VALID).astype(dtype)
-    info: Any = ml_dtypes.iinfo
-    return rng.integers(
-        0, 256 if dtype == dtypes.U8 else min(INTEGERS, int(info(dtype).max) + 1), shape
-    ).astype(dtype)
-
-
-def _tables(value: Value, seen: set[Node[Op]]) -> Iterator[int]:
-    """The number of rows of each table that ``value`` indexes, itself or moved about."""
-    for node, index in value.uses:
-        op = node.op
-        if index == 1 and isinstance(op, ops.Gather | ops.GatherElements):
-            yield _rows(node.operand(0).type.shape[op.axis])
-        elif index == 0 and isinstance(op, ops.OneHot):
-            yield _rows(op.depth)
-        elif isinstance(op, _MOVES) and node not in seen:
-            seen.add(node)
-            for output in node.outputs:
-                yield from _tables(output, seen)
-
-
-def _rows(extent: Extent) -> int:
-    return max(extent, 1) if isinstance(extent, int) else 1

@@ -116,6 +116,7 @@ def judge(
     k: float = compare.K,
     progress: Progress = lambda _: None,
     localize: bool = True,
+    tolerance: float | None = None,
 ) -> Verdict:
     """The verdict on ``target``.
 
@@ -128,11 +129,19 @@ def judge(
         k: how many times the source's error the target may have.
         progress: is told what runs.
         localize: whether to look for the first wrong operator of a target that is not equivalent.
+        tolerance: what the error of floats may be, in place of the budget that follows from the source's.
+
+    Raises:
+        UsageError: the tolerance is no positive number.
     """
+    require_tolerance(tolerance)
     graph, observations = reference.graph, reference.observations
     ends = list(zip(graph.output_names, graph.outputs, strict=True))
     verdict = Verdict(target.level, reference.source, target.description, inputs=len(observations))
     verdict.notes += reference.notes
+    verdict.tolerance = tolerance
+    if tolerance is not None:
+        verdict.notes.append(f"the tolerance {tolerance:g} was given: the derived budgets were not applied")
     witnessed = [
         [_score(o, v, n, o.witness[n], k) for n, v in ends] for o in observations if o.witness is not None
     ]
@@ -145,18 +154,37 @@ def judge(
             actual = _run(target, o.feed, o.truth, verdict.notes)
             runs.append((o.truth, actual))
             trusted = verdict.source_agrees
-            scores.append([_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends])
+            scored = [_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends]
+            scores.append([tolerated(s, v, tolerance) for s, (_, v) in zip(scored, ends, strict=True)])
     except (InvalidModelError, UnsupportedError, UsageError) as error:
         verdict.failure = str(error)
     verdict.outputs = _summarise(scores)
     verdict.invariants = invariants(graph, runs, verdict.outputs) if scores else []
     verdict.notes += insights(graph, [o.truth for o in observations], verdict.outputs)
     verdict.notes += [f"the output {i.output!r}: not {i.rule}" for i in verdict.invariants if not i.held]
-    if localize and not verdict.failure and not all(o.passed for o in verdict.outputs):
+    if localize and not verdict.failure and any(not o.passed and o.is_wrong for o in verdict.outputs):
         progress("looking for the first operator that is wrong")
         worst = max(range(len(scores)), key=lambda i: max(_severity(o) for o in scores[i]))
         _localize(verdict, graph, target, observations[worst].feed, k)
     return verdict
+
+
+def require_tolerance(tolerance: float | None) -> None:
+    """Makes sure that a tolerance, where there is one, is a positive number.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if tolerance is not None and not 0 < tolerance < float("inf"):
+        raise UsageError(f"a tolerance is a positive number, not {tolerance:g}")
+
+
+def tolerated(score: OutputVerdict, value: Value, tolerance: float | None) -> OutputVerdict:
+    """An output held to the user's tolerance; integers still have to be equal."""
+    if tolerance is None or not compare.is_inexact(value.type.dtype):
+        return score
+    given = Error(tolerance, tolerance)
+    return replace(score, budget=given, derived=score.budget, passed=score.error.within(given))
 
 
 def _localize(verdict: Verdict, graph: Graph, target: Side, feed: Feed, k: float) -> None:
@@ -286,7 +314,7 @@ def _with_shared_budget(outputs: Sequence[OutputVerdict]) -> list[OutputVerdict]
     One float32 run may happen to come close to the truth; what rounding can do to an output shows better in
     several. A budget that is a quantum, or none, holds for its own input alone.
     """
-    if any(o.moved or not o.budget.is_finite for o in outputs):
+    if any(o.derived or o.moved or not o.budget.is_finite for o in outputs):
         return list(outputs)
     source = reduce(Error.worst, (o.source_error for o in outputs))
     budget = reduce(Error.worst, (o.budget for o in outputs))

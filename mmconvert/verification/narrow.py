@@ -27,6 +27,7 @@ def judge_narrow(
     *,
     k: float = compare.K,
     progress: Progress = lambda _: None,
+    tolerance: float | None = None,
 ) -> Verdict:
     """The verdict on ``target``, which is ``rounded`` as a file.
 
@@ -37,6 +38,7 @@ def judge_narrow(
         target: what is judged.
         k: how many times the error of a float32 run the target may have.
         progress: is told what runs.
+        tolerance: what its error may be instead; see ``judge``.
 
     Returns:
         The verdict against ``rounded``, with ``Verdict.losses``; where the lowered graph is not equivalent to
@@ -53,7 +55,8 @@ def judge_narrow(
         replace(after, unrounded=unrounded)
         for after, unrounded in zip(reference.observations, source.observations, strict=True)
     ]
-    verdict = judge(reference, replace(target, permutations=UNMOVED), k=k, progress=progress)
+    unmoved = replace(target, permutations=UNMOVED)
+    verdict = judge(reference, unmoved, k=k, progress=progress, tolerance=tolerance)
     verdict.notes[:0] = before.notes
     for name in rounded.output_names:
         pairs = [

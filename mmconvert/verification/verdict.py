@@ -23,6 +23,7 @@ class OutputVerdict:
         budget: what the error may be.
         passed: whether it is at most that, on every input.
         moved: of an output on a grid of quantized numbers the share that is off by one unit.
+        derived: the budget by the acceptance rule, where ``budget`` is a tolerance that the user gave.
     """
 
     name: str
@@ -31,11 +32,18 @@ class OutputVerdict:
     budget: Error
     passed: bool
     moved: float = 0.0
+    derived: Error | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the acceptance rule itself says so, whatever tolerance was given."""
+        return not self.passed if self.derived is None else not self.error.within(self.derived)
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
         numbers = {n: getattr(self, n).to_json() for n in ("error", "source_error", "budget")}
-        return {"name": self.name, "passed": self.passed, **numbers}
+        derived = None if self.derived is None else self.derived.to_json()
+        return {"name": self.name, "passed": self.passed, **numbers, "derived_budget": derived}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class Verdict:
             looked for.
         invariants: what must hold of each output whatever its numbers, and whether it does.
         notes: what a reader should know.
+        tolerance: what errors may be by the user's word, in place of the budgets that the rule derives.
     """
 
     level: Level
@@ -132,6 +141,7 @@ class Verdict:
     layers: list[LayerError] = field(default_factory=list)
     invariants: list[Invariant] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tolerance: float | None = None
 
     def add(self, signature: str, other: Verdict) -> None:
         """Takes in the verdict on another signature of the same target, whose outputs get its name ahead."""
@@ -183,6 +193,7 @@ class Verdict:
             "source": self.source,
             "runtime": self.runtime,
             "inputs": self.inputs,
+            "tolerance": self.tolerance,
             "outputs": [o.to_json() for o in self.outputs],
             "source_outputs": [o.to_json() for o in self.source_outputs],
             "losses": {n: v if v < float("inf") else str(v) for n, v in self.losses.items()},

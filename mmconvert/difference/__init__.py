@@ -1,0 +1,1 @@
+"""What is different between two models, whatever formats they come from."""

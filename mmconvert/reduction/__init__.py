@@ -1,0 +1,1 @@
+"""Shrinks a model whose conversion fails to a small one that fails in the same way."""

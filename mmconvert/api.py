@@ -28,6 +28,7 @@ from mmconvert.verification import inputs as feeds
 from mmconvert.verification import sides
 from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
+from mmconvert.verification.examine import gather
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import Verdict
@@ -156,6 +157,7 @@ def convert(
     seed: int = 0,
     k: float = K,
     framework: bool = False,
+    examine: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Report:
@@ -189,6 +191,8 @@ def convert(
         k: how many times the source's own float32 error the target may have.
         framework: run the source in its own framework or runtime as well; that has to agree with what
             mmconvert read.
+        examine: gather what a report shows beside the verdict, also where all is well: the error of each
+            layer, how the outputs differ, and what stands around the worst operator. One more run of both.
         progress: is told what is being done.
         **options: ``io_layout``: "source" keeps the order of axes of inputs and outputs, "target" takes that
             of the target's operators. ``precision="fp16"`` stores float32 weights of 1024 elements and more
@@ -205,7 +209,9 @@ def convert(
         MissingDependencyError: the target is written by a library that is not installed.
     """
     format = _target(source, target, to)
-    plan = Plan(Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k)
+    plan = Plan(
+        Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k, examine
+    )
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
@@ -261,6 +267,7 @@ def extract(
     feeds: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
     k: float = K,
+    examine: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Report:
@@ -276,7 +283,7 @@ def extract(
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
         to, source_format, network, fix, items, activations, signature, hybrid, module, examples, state_key,
-            trust_pickle, labels, verify, seed, k, progress, **options: see ``convert``.
+            trust_pickle, labels, verify, seed, k, examine, progress, **options: see ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -288,7 +295,7 @@ def extract(
     if inputs is None and outputs is None:
         raise UsageError("say where to cut: with inputs, outputs, or both")
     format = _target(source, target, to)
-    plan = Plan(Path(target), format, options, {}, rename or {}, verify, feeds, seed, k)
+    plan = Plan(Path(target), format, options, {}, rename or {}, verify, feeds, seed, k, examine)
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
@@ -326,6 +333,7 @@ def verify(
     k: float = K,
     fix_dims: Mapping[str, int] | None = None,
     framework: bool = False,
+    examine: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Verdict:
@@ -340,6 +348,7 @@ def verify(
         k: how many times the source's own float32 error the target may have.
         fix_dims: numbers for open extents of the inputs, see ``convert``: for a target that has only these.
         framework: run the source in its own framework as well; that has to agree with what mmconvert read.
+        examine: gather what a report shows, see ``convert``.
         progress: is told what is being done.
         **options: for reading ``source``, as ``load`` takes them.
 
@@ -371,11 +380,13 @@ def verify(
     reference = observe(graph, _tried(bind(graph, fix_dims or {}), inputs, seed), witness, progress)
     verdict = judge(reference, side, k=k, progress=progress)
     verdict.notes[:0] = notes
+    tried = [o.feed for o in reference.observations]
+    chain = Chain(graph, side, sides.reader(paths[1], formats[1]), witness, is_ours=False)
     if not verdict.passed:
         lowered = lowered_for(bind(graph, fix_dims or {}), formats[1])
-        read = sides.reader(paths[1], formats[1])
-        chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
-        find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
+        find_faults(verdict, replace(chain, lowered=lowered), tried, k, progress)
+    if examine:
+        gather(verdict, chain, tried, k, progress)
     return verdict
 
 

@@ -32,12 +32,13 @@ from mmconvert.verification import compare, sides
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
+from mmconvert.verification.examine import gather
 from mmconvert.verification.fault import Fault
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe
 from mmconvert.verification.narrow import judge_narrow
 from mmconvert.verification.sides import UNMOVED, IoPermutations, Side
-from mmconvert.verification.verdict import Verdict
+from mmconvert.verification.verdict import SCHEMA, Verdict
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
+            "schema": SCHEMA,
             "source": self.source,
             "target": self.target,
             "format": self.format,
@@ -107,6 +109,7 @@ class Plan:
         inputs: what to compare them on, under the source's names; seeded inputs where there are none.
         seed: for generated inputs.
         k: how many times the source's own float32 error the target may have.
+        examine: whether to gather what a report shows beside the verdict.
     """
 
     path: Path
@@ -118,6 +121,7 @@ class Plan:
     inputs: Sequence[Mapping[str, Array]] | None = None
     seed: int = 0
     k: float = K
+    examine: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what can be refused before a model is read.
@@ -290,8 +294,9 @@ class Plan:
                 part.reference, part.exact, part.lowered, side, k=self.k, progress=progress
             )
         verdict.notes[:0] = notes
-        if verdict.passed:
+        if verdict.passed and not self.examine:
             return verdict
+        feeds = [o.feed for o in part.reference.observations]
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(
                 part.source,
@@ -304,7 +309,12 @@ class Plan:
                 part.permutations,
                 functools.partial(self._probe, Path(folder)),
             )
-            find_faults(verdict, chain, [o.feed for o in part.reference.observations], self.k, progress)
+            find_faults(verdict, chain, feeds, self.k, progress)
+        if self.examine:
+            if self._precision is not None:  # judged against the graph with rounded weights
+                chain = replace(chain, source=part.lowered, target=replace(side, permutations=UNMOVED))
+                feeds = [part.permutations.feed(feed) for feed in feeds]
+            gather(verdict, chain, feeds, self.k, progress)
         return verdict
 
     def _probe(self, folder: Path, graph: Graph) -> Side:

@@ -31,9 +31,9 @@ from mmconvert.verification.compare import K
 from mmconvert.verification.examine import gather
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, judge, observe
-from mmconvert.verification.verdict import Verdict
+from mmconvert.verification.verdict import SCHEMA, Verdict
 
-__all__ = ["Model", "Report", "convert", "extract", "input_names", "load", "run", "save", "verify"]
+__all__ = ["SCHEMA", "Model", "Report", "convert", "extract", "input_names", "load", "run", "save", "verify"]
 
 AnyPath = str | os.PathLike[str]
 
@@ -209,9 +209,7 @@ def convert(
         MissingDependencyError: the target is written by a library that is not installed.
     """
     format = _target(source, target, to)
-    plan = Plan(
-        Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k, examine
-    )
+    plan = Plan(Path(target), format, options, fix_dims or {}, rename or {}, verify, inputs, seed, k, examine)
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):

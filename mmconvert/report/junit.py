@@ -67,12 +67,15 @@ def _tests(verdict: Verdict | None) -> list[tuple[str, str, str]]:
     blame = "".join(f"\n{fault}" for fault in verdict.faults)
     tests = [(f"output {o.name}", "" if o.passed else _problem(o) + blame, "") for o in verdict.outputs]
     tests += [
-        (f"source output {o.name}", "" if o.passed else _problem(o) + blame, "") for o in verdict.source_outputs
+        (f"source output {o.name}", "" if o.passed else _problem(o) + blame, "")
+        for o in verdict.source_outputs
     ]
     # Errors are judged by their budgets alone: an invariant that is broken explains a failure, and makes none.
     for i in verdict.invariants:
         broken = "" if i.held else f"not {i.rule}"
-        tests.append((f"{i.output}: {i.rule}", "" if verdict.passed else broken, broken if verdict.passed else ""))
+        tests.append(
+            (f"{i.output}: {i.rule}", "" if verdict.passed else broken, broken if verdict.passed else "")
+        )
     return tests
 
 

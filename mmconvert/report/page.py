@@ -106,7 +106,11 @@ def render(cases: Sequence[Case], environment: Mapping[str, str], when: datetime
     items: list[dict[str, Any]] = []
     sections = [_section(case, f"c{i + 1}", items) for i, case in enumerate(cases)]
     templates = Environment(
-        loader=PackageLoader("mmconvert.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=PackageLoader("mmconvert.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
     library = "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
     script = templates.get_template("page.js").render()
@@ -148,7 +152,9 @@ def _layers(
     found = Figure(f"{prefix}-layers", "Error along the network")
     items.append(item(drawing.chart(layers), found.id))
     if evidence.operators:
-        found.note = f"{len(layers)} values of {evidence.operators} operators can be told apart in the target."
+        found.note = (
+            f"{len(layers)} values of {evidence.operators} operators can be told apart in the target."
+        )
     return found
 
 
@@ -160,7 +166,9 @@ def _differences(
 
     budgets = {o.name: o.budget.maximum for o in verdict.outputs}
     for number, histogram in enumerate(evidence.histograms[:MOST]):
-        notes = [f"{histogram.equal / histogram.elements:.0%} of {histogram.elements} elements are exactly the truth"]
+        notes = [
+            f"{histogram.equal / histogram.elements:.0%} of {histogram.elements} elements are exactly the truth"
+        ]
         if histogram.incomparable:
             notes.append(f"{histogram.incomparable} are NaN or infinite on one side alone")
         found = Figure("", f"Differences in {histogram.output}", "; ".join(notes) + ".")
@@ -182,7 +190,10 @@ def _graphs(
     for title, found, is_target in pairs:
         figure = Figure(f"{prefix}-{title.lower()}", title)
         if found is None:
-            figure.id, figure.note = "", "The operator was not found in the target: the file cannot be read back."
+            figure.id, figure.note = (
+                "",
+                "The operator was not found in the target: the file cannot be read back.",
+            )
         else:
             centre = found.spots[found.centre]
             figure.note = f"{centre.operator} at {centre.place}"

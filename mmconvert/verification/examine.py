@@ -27,6 +27,7 @@ from mmconvert.verification.shown import Shown, shown_by_graph, shown_by_runtime
 from mmconvert.verification.sides import Side
 from mmconvert.verification.verdict import Verdict
 
+
 def gather(
     verdict: Verdict, chain: Chain, feeds: Sequence[Feed], k: float, progress: Progress = lambda _: None
 ) -> None:

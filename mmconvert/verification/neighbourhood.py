@@ -89,7 +89,9 @@ def around(graph: Graph, centre: Node[Op], layers: Mapping[Value, LayerError]) -
     ordered += [node for node in graph if node in chosen]
     ordered += [name for name in graph.output_names if name in chosen]
     index = {place: i for i, place in enumerate(ordered)}
-    sources = {place: _before(place) if not isinstance(place, str) else _end(graph, place) for place in ordered}
+    sources = {
+        place: _before(place) if not isinstance(place, str) else _end(graph, place) for place in ordered
+    }
     edges = [(index[a], index[b]) for b in ordered for a in dict.fromkeys(sources[b]) if a in index]
     depths: list[int] = []
     for i in range(len(ordered)):

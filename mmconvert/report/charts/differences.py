@@ -7,8 +7,8 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, Span
 
-from mmconvert.report.charts.style import BUDGET, MUTED, SOURCE, TARGET, decades, hover, legend, plot, span
-from mmconvert.verification.evidence import STEP, Histogram
+from mmconvert.report.charts.style import BUDGET, SOURCE, TARGET, decades, hover, plot, power, span
+from mmconvert.verification.evidence import LOWEST, STEP, Histogram
 
 
 def chart(histogram: Histogram, budget: float | None) -> Any:
@@ -27,7 +27,9 @@ def chart(histogram: Histogram, budget: float | None) -> Any:
     top = 1.12 * max(max(histogram.target), max(histogram.source), 1)
     made = plot(280, x_range=span(low, high), y_range=span(0, top))
     decades(made, made.xaxis[0], low, high)
-    made.xaxis.axis_label = "difference to the float64 truth, over the output's scale"
+    made.xaxis.axis_label = "difference to the truth, over scale"
+    if left[0] == LOWEST:
+        made.xaxis.major_label_overrides |= {low: f"≤{power(low)}"}
     made.yaxis.axis_label = "elements"
     data = ColumnDataSource(
         {
@@ -40,16 +42,16 @@ def chart(histogram: Histogram, budget: float | None) -> Any:
     )
     sides = {"left": "left", "right": "right", "bottom": 0, "source": data}
     bars = made.quad(top="target", fill_color=TARGET, fill_alpha=0.65, line_color=None, name="bars", **sides)
-    line = made.quad(top="source", fill_color=SOURCE, fill_alpha=0.25, line_color=SOURCE, line_width=1.5, **sides)
-    items = [("target", [bars]), ("source in float32", [line])]
+    made.quad(top="source", fill_color=SOURCE, fill_alpha=0.25, line_color=SOURCE, line_width=1.5, **sides)
     if drawn and budget is not None:
         made.add_layout(
-            Span(location=math.log10(budget), dimension="height", line_color=BUDGET, line_width=2, line_dash="dashed")
+            Span(
+                location=math.log10(budget),
+                dimension="height",
+                line_color=BUDGET,
+                line_width=2,
+                line_dash="dashed",
+            )
         )
-        proxy = made.line([low], [0], line_color=BUDGET, line_width=2, line_dash="dashed")
-        items.append(("budget", [proxy]))
-    legend(made, items)
-    made.yaxis.minor_tick_line_color = None
-    made.yaxis.axis_label_text_color = MUTED
     hover(made, [bars], [("difference", "@range"), ("target", "@target"), ("source", "@source")])
     return made

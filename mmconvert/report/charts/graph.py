@@ -8,7 +8,19 @@ from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource
 
 from mmconvert.report.charts.layers import is_at_fault, number
-from mmconvert.report.charts.style import CARD, FONT, INK, MUTED, RIGHT, SOURCE, TINT, WRONG, hover, plot, span
+from mmconvert.report.charts.style import (
+    CARD,
+    FONT,
+    INK,
+    MUTED,
+    RIGHT,
+    SOURCE,
+    TINT,
+    WRONG,
+    hover,
+    plot,
+    span,
+)
 from mmconvert.verification.neighbourhood import Neighbourhood, Spot
 
 HEIGHT, ROW = 0.62, 74
@@ -45,12 +57,29 @@ def chart(graph: Neighbourhood, *, is_target: bool) -> Any:
         data = ColumnDataSource(_columns(graph, chosen, places, width))
         boxes.append(
             made.rect(
-                "x", "y", "width", HEIGHT, source=data, border_radius=8, fill_color=fill, line_color=colour,
-                line_width=3.5 if thick else 1.5, name="centre" if thick else "box",
+                "x",
+                "y",
+                "width",
+                HEIGHT,
+                source=data,
+                border_radius=8,
+                fill_color=fill,
+                line_color=colour,
+                line_width=3.5 if thick else 1.5,
+                name="centre" if thick else "box",
             )  # fmt: skip
         )
         common = {"source": data, "text_align": "center", "text_baseline": "middle", "text_font": value(FONT)}
-        made.text("x", "y", "operator", text_color=INK, text_font_size="13px", text_font_style="bold", y_offset=-9, **common)
+        made.text(
+            "x",
+            "y",
+            "operator",
+            text_color=INK,
+            text_font_size="13px",
+            text_font_style="bold",
+            y_offset=-9,
+            **common,
+        )
         made.text("x", "y", "short", text_color=MUTED, text_font_size="11px", y_offset=9, **common)
     hover(made, boxes, HOVER, attachment="vertical")
     made.name = "target" if is_target else "source"
@@ -58,7 +87,9 @@ def chart(graph: Neighbourhood, *, is_target: bool) -> Any:
 
 
 def _kinds() -> list[tuple[str, str, bool]]:
-    return [(c, TINT if c == SOURCE else CARD, thick) for c in (SOURCE, RIGHT, WRONG) for thick in (False, True)]
+    return [
+        (c, TINT if c == SOURCE else CARD, thick) for c in (SOURCE, RIGHT, WRONG) for thick in (False, True)
+    ]
 
 
 def _colour(spot: Spot) -> str:
@@ -92,7 +123,11 @@ def _lines(made: Any, graph: Neighbourhood, places: list[tuple[float, int]]) -> 
         line_width=1.5,
     )
     made.scatter(
-        [b[0] for _, b in ends], [b[1] - half - 0.06 for _, b in ends], marker="inverted_triangle", size=7, color=SOURCE
+        [b[0] for _, b in ends],
+        [b[1] - half - 0.06 for _, b in ends],
+        marker="inverted_triangle",
+        size=7,
+        color=SOURCE,
     )
 
 
@@ -127,4 +162,4 @@ def _local(spot: Spot) -> str:
 
 def _short(text: str, letters: int) -> str:
     """The end of a long name, which tells it from its likes."""
-    return text if len(text) <= letters else f"…{text[-letters + 1:]}"
+    return text if len(text) <= letters else f"…{text[-letters + 1 :]}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource
 
-from mmconvert.report.charts.style import BUDGET, TARGET, WRONG, decades, hover, legend, plot, span
+from mmconvert.report.charts.style import BUDGET, TARGET, WRONG, decades, hover, plot, span
 from mmconvert.verification.compare import Error
 from mmconvert.verification.fault import LayerError
 
@@ -28,7 +28,9 @@ HOVER = [
 
 def chart(layers: Sequence[LayerError]) -> Any:
     """One point for each layer, in execution order; those over their budget are red."""
-    finite = [_decade(x) for layer in layers for x in (layer.error.maximum, layer.budget.maximum) if _is_number(x)]
+    finite = [
+        _decade(x) for layer in layers for x in (layer.error.maximum, layer.budget.maximum) if _is_number(x)
+    ]
     low = max(LOWEST, math.floor(min(finite, default=-8))) - 1
     high = math.ceil(max([*finite, low + 3])) + 1
     rows = [_row(i, layer, low, high) for i, layer in enumerate(layers)]
@@ -40,28 +42,33 @@ def chart(layers: Sequence[LayerError]) -> Any:
     made.xaxis.ticker = list(range(0, len(layers), step))
     made.xaxis.major_label_overrides = {i: str(i + 1) for i in range(0, len(layers), step)}
     every = ColumnDataSource(_columns(rows))
-    budget = made.step("x", "allowed", source=every, mode="center", line_color=BUDGET, line_width=2, line_dash="dashed")
-    line = made.line("x", "y", source=every, line_color=TARGET, line_width=1.5, line_alpha=0.6)
+    made.step(
+        "x", "allowed", source=every, mode="center", line_color=BUDGET, line_width=2, line_dash="dashed"
+    )
+    made.line("x", "y", source=every, line_color=TARGET, line_width=1.5, line_alpha=0.6)
     size = 9 if len(layers) <= 100 else 5
     right, wrong = [row for row in rows if row["within"]], [row for row in rows if not row["within"]]
     dots = made.scatter(
         "x", "y", source=ColumnDataSource(_columns(right)), size=size, color=TARGET, name="layers-right"
     )
-    items = [("error", [line, dots]), ("budget", [budget])]
     points = [dots]
     if wrong:
         source = ColumnDataSource(_columns(wrong))
-        over = made.scatter("x", "y", source=source, size=size + 4, color=WRONG, marker="diamond", name="layers-wrong")
+        over = made.scatter(
+            "x", "y", source=source, size=size + 4, color=WRONG, marker="diamond", name="layers-wrong"
+        )
         own = [row for row in wrong if row["at_fault"]]
         points.append(over)
-        items.append(("over budget", [over]))
         if own:
-            ring = made.scatter(
-                "x", "y", source=ColumnDataSource(_columns(own)), size=size + 14,
-                fill_alpha=0, line_color=WRONG, line_width=2,
+            made.scatter(
+                "x",
+                "y",
+                source=ColumnDataSource(_columns(own)),
+                size=size + 14,
+                fill_alpha=0,
+                line_color=WRONG,
+                line_width=2,
             )
-            items.append(("error of its own", [ring]))
-    legend(made, items)
     hover(made, points, HOVER, mode="mouse", attachment="vertical")
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bokeh.embed import json_item
-from bokeh.models import HoverTool, LegendItem, Range1d
+from bokeh.models import HoverTool, Range1d
 from bokeh.plotting import figure
 
 INK, MUTED, GRID = "#1f2937", "#56657a", "#e3e8ef"
@@ -79,29 +79,6 @@ def power(exponent: int) -> str:
     return f"10{'⁻' if exponent < 0 else ''}{digits}"
 
 
-def legend(made: Any, items: list[tuple[str, list[Any]]]) -> None:
-    """A legend above the figure, which hides what is clicked."""
-    from bokeh.models import Legend
-
-    shown = Legend(
-        items=[LegendItem(label=label, renderers=renderers) for label, renderers in items],
-        orientation="horizontal",
-        location="left",
-        background_fill_alpha=0,
-        border_line_color=None,
-        label_text_color=INK,
-        label_text_font=FONT,
-        label_text_font_size="12px",
-        click_policy="hide",
-        inactive_fill_alpha=0,
-        margin=0,
-        padding=4,
-        spacing=12,
-        ncols="auto",
-    )
-    made.add_layout(shown, "above")
-
-
 def span(low: float, high: float) -> Range1d:
     """A range that nothing moves."""
     return Range1d(low, high)
@@ -113,20 +90,20 @@ def item(made: Any, target: str) -> dict[str, Any]:
     Bokeh numbers its models through the life of a process; here they count from 1, so that the same figure
     has the same bytes.
     """
-    data: dict[str, Any] = json_item(made, target)
     numbers: dict[str, str] = {}
-    _renumber(data, numbers)
-    data["root_id"] = numbers[data["root_id"]]
-    return data
+    data: dict[str, Any] = _renumbered(json_item(made, target), numbers)
+    return {**data, "root_id": numbers[data["root_id"]]}
 
 
-def _renumber(data: Any, numbers: dict[str, str]) -> None:
+def _renumbered(data: Any, numbers: dict[str, str]) -> Any:
     # What a user named stands in lists: Bokeh writes mappings as lists of entries.
     if isinstance(data, dict):
-        if isinstance(data.get("id"), str):
-            data["id"] = numbers.setdefault(data["id"], f"m{len(numbers) + 1}")
-        for value in data.values():
-            _renumber(value, numbers)
-    elif isinstance(data, list):
-        for value in data:
-            _renumber(value, numbers)
+        return {
+            key: numbers.setdefault(value, f"m{len(numbers) + 1}")
+            if key == "id" and isinstance(value, str)
+            else _renumbered(value, numbers)
+            for key, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_renumbered(value, numbers) for value in data]
+    return data

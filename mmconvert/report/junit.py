@@ -70,7 +70,7 @@ def _tests(verdict: Verdict | None) -> list[tuple[str, str, str]]:
         (f"source output {o.name}", "" if o.passed else _problem(o) + blame, "")
         for o in verdict.source_outputs
     ]
-    # Errors are judged by their budgets alone: an invariant that is broken explains a failure, and makes none.
+    # Budgets alone decide: an invariant that is broken explains a failure, and makes none.
     for i in verdict.invariants:
         broken = "" if i.held else f"not {i.rule}"
         tests.append(

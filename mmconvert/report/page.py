@@ -1,7 +1,7 @@
 """The report as one HTML file: style, script, library and data are all in it, and it asks no network.
 
-Names in it come from a model file and are not to be trusted. Jinja escapes what stands in the text, what stands in
-the data is JSON without ``<``, and the page's policy lets a browser run exactly the two scripts that were put in.
+Names in it come from a model file and are not to be trusted. Jinja escapes what stands in the text, what
+stands in the data is JSON without ``<``, and the page's policy lets a browser run exactly its two scripts.
 """
 
 from __future__ import annotations
@@ -166,9 +166,8 @@ def _differences(
 
     budgets = {o.name: o.budget.maximum for o in verdict.outputs}
     for number, histogram in enumerate(evidence.histograms[:MOST]):
-        notes = [
-            f"{histogram.equal / histogram.elements:.0%} of {histogram.elements} elements are exactly the truth"
-        ]
+        equal = histogram.equal / histogram.elements
+        notes = [f"{equal:.0%} of {histogram.elements} elements are exactly the truth"]
         if histogram.incomparable:
             notes.append(f"{histogram.incomparable} are NaN or infinite on one side alone")
         found = Figure("", f"Differences in {histogram.output}", "; ".join(notes) + ".")
@@ -237,24 +236,21 @@ def _output(output: OutputVerdict) -> dict[str, str]:
 
 
 def _layer(layer: LayerError) -> dict[str, str]:
-    from mmconvert.report.charts.layers import is_at_fault, number
+    from mmconvert.report.charts.layers import number
 
-    within = layer.error.within(layer.budget)
     return {
         "operator": layer.operator,
         "place": layer.place,
         "error": number(layer.error.maximum),
         "own": "" if layer.local is None else number(layer.local.maximum),
         "budget": number(layer.budget.maximum),
-        "state": "right" if within else "wrong",
-        "word": "ok" if within else "at fault" if is_at_fault(layer) else "passed on",
+        "state": "right" if layer.is_right else "wrong",
+        "word": "ok" if layer.is_right else "at fault" if layer.is_at_fault else "passed on",
     }
 
 
 def _rank(layer: LayerError) -> tuple[bool, float]:
-    from mmconvert.report.charts.layers import is_at_fault
-
-    return is_at_fault(layer), _share(layer.error.over(layer.budget))
+    return layer.is_at_fault, _share(layer.error.over(layer.budget))
 
 
 def _share(used: float) -> float:
@@ -264,7 +260,7 @@ def _share(used: float) -> float:
 def _percent(used: float) -> str:
     if not math.isfinite(used):
         return "beyond"
-    return f"{used:.0%}" if used < 10 else f"{used:,.0f} ×"
+    return f"{used:.0%}" if used < 10 else f"{used:,.0f} times"
 
 
 def _bytes(size: int) -> str:

@@ -7,6 +7,7 @@ is equivalent; it costs one more run of source and target.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from mmconvert.verification.neighbourhood import around
 from mmconvert.verification.shown import Shown, shown_by_graph, shown_by_runtime
 from mmconvert.verification.sides import Side
 from mmconvert.verification.verdict import Verdict
+
+INNER = " (inner)"
+"""What the name of an inner value gets where an output has that name."""
 
 
 def gather(
@@ -59,6 +63,8 @@ def gather(
     except MMConvertError as error:
         evidence.hidden = f"the inner values were not compared: {error.message}"
         return
+    if verdict.passed:  # what is not recognised where the ends agree was not found, and is not wrong
+        inside = replace(inside, layers=[layer for layer in inside.layers if layer.is_right])
     verdict.layers = inside.layers or verdict.layers
     _surroundings(verdict, evidence, chain.source, written, inside)
 
@@ -67,7 +73,12 @@ def _shown(evidence: Evidence, chain: Chain, written: Graph | None, feed: Feed) 
     """The inner values of the target; where its runtime hides them, those of the file read back."""
     target = chain.target
     try:
-        return shown_by_runtime(target.intermediates(fed(feed, target, [])), written)
+        given = fed(feed, target, [])
+        inner, ends = target.intermediates(given), target.runnable.run(target.permutations.feed(given))
+        names = chain.source.output_names
+        if set(ends) != set(names):
+            ends = dict(zip(names, ends.values(), strict=True))
+        return shown_by_runtime(_apart(inner, ends), written)
     except MMConvertError as error:
         evidence.hidden = error.message
     if written is None:
@@ -79,6 +90,17 @@ def _shown(evidence: Evidence, chain: Chain, written: Graph | None, feed: Feed) 
         return shown_by_graph(written, values, "float32")
     except MMConvertError:
         return []
+
+
+def _apart(inner: Mapping[str, Array], ends: Mapping[str, Array]) -> dict[str, Array]:
+    """Inner values and outputs together: a format may have a tensor with the name of another one's output."""
+    found = {}
+    for name, array in inner.items():
+        is_end = name not in ends or np.array_equal(
+            array, ends[name], equal_nan=np.issubdtype(array.dtype, np.inexact)
+        )
+        found[name if is_end else name + INNER] = array
+    return found | dict(ends)
 
 
 # --- differences at the ends -----------------------------------------------------------------------------
@@ -146,7 +168,8 @@ def _surroundings(
         return
     named = {layer.value: layer for layer in inside.layers}
     ends = zip(written.output_names, written.outputs, strict=True)
-    values = {v.name: v for node in written for v in node.outputs if v.name} | dict(ends)
+    inner = {v.name: v for node in written for v in node.outputs if v.name}
+    values = inner | {name + INNER: value for name, value in inner.items()} | dict(ends)
     theirs = {value: named[name] for name, value in values.items() if name in named}
     counterpart = _counterpart(centre, inside.matches, values)
     if counterpart is not None:
@@ -176,7 +199,7 @@ def _worst(verdict: Verdict, source: Graph, layers: Mapping[Value, LayerError]) 
 
 def _rank(layer: LayerError) -> tuple[bool, float]:
     """Orders layers: those with an error of their own first, then by how much of the budget is used up."""
-    own = layer.local is not None and not layer.local.within(layer.budget)
+    own = layer.is_at_fault
     share = (layer.local if own and layer.local is not None else layer.error).over(layer.budget)
     return own, share if np.isfinite(share) else float("inf")
 

@@ -7,7 +7,7 @@ from typing import Any
 from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource
 
-from mmconvert.report.charts.layers import is_at_fault, number
+from mmconvert.report.charts.layers import number
 from mmconvert.report.charts.style import (
     CARD,
     FONT,
@@ -67,7 +67,7 @@ def chart(graph: Neighbourhood, *, is_target: bool) -> Any:
                 line_color=colour,
                 line_width=3.5 if thick else 1.5,
                 name="centre" if thick else "box",
-            )  # fmt: skip
+            )
         )
         common = {"source": data, "text_align": "center", "text_baseline": "middle", "text_font": value(FONT)}
         made.text(
@@ -95,7 +95,7 @@ def _kinds() -> list[tuple[str, str, bool]]:
 def _colour(spot: Spot) -> str:
     if spot.layer is None:
         return SOURCE
-    return RIGHT if spot.layer.error.within(spot.layer.budget) else WRONG
+    return RIGHT if spot.layer.is_right else WRONG
 
 
 def _places(graph: Neighbourhood) -> list[tuple[float, int]]:
@@ -157,7 +157,7 @@ def _error(spot: Spot) -> str:
 def _local(spot: Spot) -> str:
     if spot.layer is None or spot.layer.local is None:
         return "-"
-    return number(spot.layer.local.maximum) + (": at fault" if is_at_fault(spot.layer) else "")
+    return number(spot.layer.local.maximum) + (": at fault" if spot.layer.is_at_fault else "")
 
 
 def _short(text: str, letters: int) -> str:

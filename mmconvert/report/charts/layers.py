@@ -9,7 +9,6 @@ from typing import Any
 from bokeh.models import ColumnDataSource
 
 from mmconvert.report.charts.style import BUDGET, TARGET, WRONG, decades, hover, plot, span
-from mmconvert.verification.compare import Error
 from mmconvert.verification.fault import LayerError
 
 LOWEST = -12
@@ -80,13 +79,7 @@ def number(value: float) -> str:
     return f"{value:.2e}" if value else "none"
 
 
-def is_at_fault(layer: LayerError) -> bool:
-    """Whether the operator adds an error that is over the budget."""
-    return layer.local is not None and not layer.local.within(layer.budget)
-
-
 def _row(index: int, layer: LayerError, low: int, high: int) -> dict[str, Any]:
-    within = layer.error.within(layer.budget)
     moved = tuple(layer.permutation) != tuple(range(len(layer.permutation)))
     return {
         "x": index,
@@ -99,8 +92,8 @@ def _row(index: int, layer: LayerError, low: int, high: int) -> dict[str, Any]:
         "local": "not asked" if layer.local is None else number(layer.local.maximum),
         "budget": number(layer.budget.maximum),
         "axes": f"permuted {layer.permutation}" if moved else "as in the source",
-        "within": within,
-        "at_fault": is_at_fault(layer),
+        "within": layer.is_right,
+        "at_fault": layer.is_at_fault,
     }
 
 
@@ -117,9 +110,3 @@ def _decade(value: float) -> float:
     if not value:
         return float(LOWEST)
     return math.log10(value) if _is_number(value) else float("inf")
-
-
-def share(error: Error, budget: Error) -> float:
-    """How much of a budget an error takes up, for the worse of its two numbers; infinite where unlike."""
-    used = error.over(budget)
-    return used if math.isfinite(used) else math.inf

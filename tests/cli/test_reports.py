@@ -25,7 +25,7 @@ def test_comparison(mmconvert: Command, tmp_path: Path) -> None:
         "verify", digits.KERAS, digits.KERAS, "--report", tmp_path / "a.html", "--junit", tmp_path / "a.xml"
     )
     assert done.code == 0
-    assert "equivalent (read back)" in (tmp_path / "a.html").read_text()
+    assert "equivalent (executed)" in (tmp_path / "a.html").read_text()
     assert [suite.failures for suite in JUnitXml.fromfile(str(tmp_path / "a.xml"))] == [0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,13 +62,14 @@ def chain(folder: Path, length: int) -> Case:
     """A long network."""
     helper = onnx.helper
     names = ["x", *(f"v{i}" for i in range(length - 1)), "y"]
-    kinds = ("Tanh", "Neg", "Sigmoid", "Softsign")
+    steps = np.random.default_rng(0).normal(1, 0.1, (length, 8)).astype(np.float32)
+    weights = [onnx.numpy_helper.from_array(step, f"w{i}") for i, step in enumerate(steps)]
     nodes = [
-        helper.make_node(kinds[i % len(kinds)], [a], [b], name=f"node_{i}")
-        for i, (a, b) in enumerate(zip(names, names[1:], strict=False))
+        helper.make_node("Add", [a, f"w{i}"], [b], name=f"node_{i}")
+        for i, (a, b) in enumerate(itertools.pairwise(names))
     ]
     ends = [helper.make_tensor_value_info(name, 1, [2, 8]) for name in ("x", "y")]
-    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
+    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, folder / "chain.onnx")
     return compared(folder / "chain.onnx", folder / "chain.onnx")

@@ -125,13 +125,17 @@ def test_what_is_folded_expands(opened: Open, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [FINGER, DESK])
 def test_it_fits_and_can_be_read(opened: Open, tmp_path: Path, width: int, scheme: str) -> None:
+    """The figures follow the screen also when it changes while the page is open."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
     driver = opened(samples.edited(tmp_path, "reversed"), width, scheme)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     ink = "Bokeh.documents[0].roots()[0].left[0].major_label_text_color"
     assert driver.execute_script(f"return {ink}") == {"light": "#56657a", "dark": "#9fb0c5"}[scheme]
     other = [{"name": "prefers-color-scheme", "value": "light" if scheme == "dark" else "dark"}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": other})
-    assert driver.execute_script(f"return {ink}") == {"dark": "#56657a", "light": "#9fb0c5"}[scheme]
+    wanted = {"dark": "#56657a", "light": "#9fb0c5"}[scheme]
+    WebDriverWait(driver, 20).until(lambda d: d.execute_script(f"return {ink}") == wanted)
 
 
 def test_no_name_is_run(opened: Open, tmp_path: Path) -> None:

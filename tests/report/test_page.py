@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -148,12 +149,13 @@ def test_the_same_bytes(tmp_path: Path) -> None:
     assert samples.render(case) == samples.render(case)
     program = (
         "import sys, hashlib; from pathlib import Path; from tests.report import samples;"
-        "text = samples.render(samples.chain(Path(sys.argv[1]), 6)); print(hashlib.sha256(text.encode()).hexdigest())"
+        "text = samples.render(samples.chain(Path(sys.argv[1]), 6));"
+        "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     runs = [
         subprocess.run(
             [sys.executable, "-c", program, tmp_path],
-            env={**__import__("os").environ, "PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
             text=True,

@@ -15,7 +15,9 @@ JOBS ?= 2
 .PHONY: demo test test-models test-all lint types contracts docs check clean
 
 demo: $(VENV)/.demo
-	@$(BIN)/mmconvert demo
+	@mkdir -p build
+	@$(BIN)/mmconvert demo --report build/demo.html
+	@echo 'With pictures: build/demo.html'
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(JOBS) -m "not model and not large"
@@ -48,7 +50,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[runtimes]'
+	$(PIP) install --editable '.[runtimes,report]'
 	@touch $@
 
 # torch first and pinned: whatever asks for it later is content with this one. tf_keras without what it asks

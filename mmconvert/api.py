@@ -32,10 +32,12 @@ from mmconvert.verification import inputs as feeds
 from mmconvert.verification import pictures, sides
 from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
+from mmconvert.verification.examine import gather
 from mmconvert.verification.judge import Progress, judge, observe
-from mmconvert.verification.verdict import Verdict
+from mmconvert.verification.verdict import SCHEMA, Verdict
 
 __all__ = [
+    "SCHEMA",
     "Model",
     "Report",
     "convert",
@@ -173,6 +175,7 @@ def convert(
     tolerance: float | None = None,
     thorough: bool = False,
     framework: bool = False,
+    examine: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Report:
@@ -212,6 +215,8 @@ def convert(
             large inputs.
         framework: run the source in its own framework or runtime as well; that has to agree with what
             mmconvert read.
+        examine: gather what a report shows beside the verdict, also where all is well: the error of each
+            layer, how the outputs differ, and what stands around the worst operator. One more run of both.
         progress: is told what is being done.
         **options: ``io_layout``: "source" keeps the order of axes of inputs and outputs, "target" takes that
             of the target's operators. ``precision="fp16"`` stores float32 weights of 1024 elements and more
@@ -240,6 +245,7 @@ def convert(
         k,
         tolerance=tolerance,
         thorough=thorough,
+        examine=examine,
     )
     report = Report(str(source), str(target), format.name)
     progress("reading")
@@ -299,6 +305,7 @@ def extract(
     feeds: Sequence[Mapping[str, Array]] | None = None,
     seed: int = 0,
     k: float = K,
+    examine: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Report:
@@ -314,7 +321,7 @@ def extract(
         rename: other names for the inputs and outputs of the part.
         feeds: arrays for ``inputs`` to verify on; seeded ones by default.
         to, source_format, network, fix, items, activations, signature, hybrid, module, examples, state_key,
-            trust_pickle, labels, verify, seed, k, progress, **options: see ``convert``.
+            trust_pickle, labels, verify, seed, k, examine, progress, **options: see ``convert``.
 
     Returns:
         The report of the conversion of the part. The truth of its verdict is the part of the source.
@@ -326,7 +333,7 @@ def extract(
     if inputs is None and outputs is None:
         raise UsageError("say where to cut: with inputs, outputs, or both")
     format = _target(source, target, to)
-    plan = Plan(Path(target), format, options, {}, rename or {}, verify, feeds, seed, k)
+    plan = Plan(Path(target), format, options, {}, rename or {}, verify, feeds, seed, k, examine=examine)
     report = Report(str(source), str(target), format.name)
     progress("reading")
     with report.timed("load"):
@@ -366,6 +373,7 @@ def verify(
     thorough: bool = False,
     fix_dims: Mapping[str, int] | None = None,
     framework: bool = False,
+    examine: bool = False,
     progress: Progress = _silent,
     **options: Any,
 ) -> Verdict:
@@ -384,6 +392,7 @@ def verify(
         thorough: try more generated inputs: odd and prime extents, a batch of 3, constant, ramp, one-hot and
             large inputs.
         framework: run the source in its own framework as well; that has to agree with what mmconvert read.
+        examine: gather what a report shows, see ``convert``.
         progress: is told what is being done.
         **options: for reading ``source``, as ``load`` takes them.
 
@@ -419,11 +428,12 @@ def verify(
     reference = observe(graph, [feeds.fit(bound, feed) for feed in tried], witness, progress)
     verdict = judge(reference, side, k=k, progress=progress, tolerance=tolerance)
     verdict.notes[:0] = [*notes, *said, *(feeds.without_effect(bound, tried[0], seed) if thorough else [])]
+    fed = [o.feed for o in reference.observations]
+    chain = Chain(graph, side, sides.reader(paths[1], formats[1]), witness, is_ours=False)
     if verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs)):
-        lowered = lowered_for(bind(graph, fix_dims or {}), formats[1])
-        read = sides.reader(paths[1], formats[1])
-        chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
-        find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
+        find_faults(verdict, replace(chain, lowered=lowered_for(bound, formats[1])), fed, k, progress)
+    if examine:
+        gather(verdict, chain, fed, k, progress)
     return verdict
 
 

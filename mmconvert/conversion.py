@@ -32,12 +32,13 @@ from mmconvert.verification import compare, sides
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
+from mmconvert.verification.examine import gather
 from mmconvert.verification.fault import Fault
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe, require_tolerance
 from mmconvert.verification.narrow import judge_narrow
 from mmconvert.verification.sides import UNMOVED, IoPermutations, Side
-from mmconvert.verification.verdict import Verdict
+from mmconvert.verification.verdict import SCHEMA, Verdict
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
+            "schema": SCHEMA,
             "source": self.source,
             "target": self.target,
             "format": self.format,
@@ -110,6 +112,7 @@ class Plan:
         tolerance: what errors may be instead; see ``judge``.
         thorough: whether to try more generated inputs; see ``inputs.generate``.
         blame: whether to find out who is wrong where the target is.
+        examine: whether to gather what a report shows beside the verdict.
     """
 
     path: Path
@@ -124,6 +127,7 @@ class Plan:
     blame: bool = True
     tolerance: float | None = None
     thorough: bool = False
+    examine: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what can be refused before a model is read.
@@ -313,8 +317,10 @@ class Plan:
             )
         verdict.notes[:0] = notes
         wrong = verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs))
-        if verdict.passed or not self.blame or not wrong:
+        accused = self.blame and wrong and not verdict.passed
+        if not (accused or self.examine):
             return verdict
+        feeds = [o.feed for o in part.reference.observations]
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(
                 part.source,
@@ -327,7 +333,13 @@ class Plan:
                 part.permutations,
                 functools.partial(self._probe, Path(folder)),
             )
-            find_faults(verdict, chain, [o.feed for o in part.reference.observations], self.k, progress)
+            if accused:
+                find_faults(verdict, chain, feeds, self.k, progress)
+        if self.examine:
+            if self._precision is not None:  # judged against the graph with rounded weights
+                chain = replace(chain, source=part.lowered, target=replace(side, permutations=UNMOVED))
+                feeds = [part.permutations.feed(feed) for feed in feeds]
+            gather(verdict, chain, feeds, self.k, progress)
         return verdict
 
     def _probe(self, folder: Path, graph: Graph) -> Side:

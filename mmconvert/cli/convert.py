@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmconvert.cli import console
-from mmconvert.cli.options import examples, given, judging, writing
+from mmconvert.cli import console, reports
+from mmconvert.cli.options import examples, given, judging, reporting, writing
 from mmconvert.errors import NotEquivalentError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ STEPS = 8
 @examples
 @judging
 @click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
+@reporting
 @console.json_option
 def convert(
     source: str | None,
@@ -35,6 +36,8 @@ def convert(
     no_verify: bool,
     inputs: tuple[str, ...],
     explain: bool,
+    page: str | None,
+    junit: str | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -52,6 +55,7 @@ def convert(
     written all the same, and the exit code is 1.
     """
     source, target = _paths(source, target, weights, output)
+    reports.require(page, junit, others=(source, target))
     from mmconvert import api
     from mmconvert.cli import arrays
 
@@ -65,8 +69,25 @@ def convert(
 
     with console.progress(STEPS) as progress:
         fed = arrays.feeds(inputs, names)
-        report = api.convert(source, target, verify=not no_verify, inputs=fed, progress=progress, **options)
+        report = api.convert(
+            source,
+            target,
+            verify=not no_verify,
+            inputs=fed,
+            examine=page is not None,
+            progress=progress,
+            **options,
+        )
+    reported(report, page, junit)
     return conclude(report, explain=explain, as_json=as_json)
+
+
+def reported(report: Report, page: str | None, junit: str | None) -> None:
+    """Writes the files that were asked for."""
+    if page is not None or junit is not None:
+        from mmconvert.report import Case
+
+        reports.write([Case.of_conversion(report)], page, junit)
 
 
 def conclude(report: Report, *, explain: bool, as_json: bool) -> int:

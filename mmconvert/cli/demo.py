@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmconvert.cli import console
+from mmconvert.cli import console, reports
+from mmconvert.cli.options import reporting
 from mmconvert.errors import NotEquivalentError
 
 if TYPE_CHECKING:
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Convert an embedded model to everything, and show the proof.")
+@reporting
 @console.json_option
-def demo(as_json: bool) -> int:
+def demo(page: str | None, junit: str | None, as_json: bool) -> int:
     """Convert the embedded digit classifier to every format, and run it on 200 images it has not seen."""
+    reports.require(page, junit)
     from mmconvert.demo import STEPS, demonstrate
 
     with console.progress(STEPS) as progress:
-        rows = demonstrate(progress)
+        rows = demonstrate(progress, examine=page is not None)
+    if page is not None or junit is not None:
+        reports.write([row.case for row in rows if row.case is not None], page, junit)
     if as_json:
         console.print_json([row.to_json() for row in rows])
     else:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from mmconvert.cli import console
-from mmconvert.cli.convert import STEPS, conclude
-from mmconvert.cli.options import examples, writing
+from mmconvert.cli import console, reports
+from mmconvert.cli.convert import STEPS, conclude, reported
+from mmconvert.cli.options import examples, reporting, writing
 
 
 def _listed(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[str] | None:
@@ -36,6 +36,7 @@ def _listed(context: click.Context, option: click.Parameter, texts: Sequence[str
 @writing
 @examples
 @click.option("--feed", multiple=True, metavar="NAME=FILE", help="Verify on these arrays (.npy, .npz).")
+@reporting
 @console.json_option
 def extract(
     model: str,
@@ -45,6 +46,8 @@ def extract(
     no_verify: bool,
     feed: tuple[str, ...],
     explain: bool,
+    page: str | None,
+    junit: str | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -57,6 +60,7 @@ def extract(
     Values go by their names in MODEL; in Keras these are the names of layers. `mmconvert inspect MODEL
     --values` lists them. An input may be any value: it gets the type that this value has.
     """
+    reports.require(page, junit, others=(model, target))
     from mmconvert import api
     from mmconvert.cli import arrays
 
@@ -69,7 +73,9 @@ def extract(
             outputs=outputs,
             verify=not no_verify,
             feeds=feeds,
+            examine=page is not None,
             progress=progress,
             **options,
         )
+    reported(report, page, junit)
     return conclude(report, explain=explain, as_json=as_json)

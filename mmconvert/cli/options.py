@@ -278,6 +278,23 @@ def writing(command: F) -> F:
     return _all(_WRITING, command)
 
 
+_REPORTING = (
+    click.option(
+        "--report",
+        "page",
+        type=click.Path(),
+        metavar="FILE.html",
+        help="Write a page to look at, with pictures.",
+    ),
+    click.option("--junit", type=click.Path(), metavar="FILE.xml", help="Write the verdict as JUnit's XML."),
+)
+
+
+def reporting(command: F) -> F:
+    """The options of a command that writes reports."""
+    return _all(_REPORTING, command)
+
+
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 
-from mmconvert.cli import console
-from mmconvert.cli.options import examples, given, judging, reading
+from mmconvert.cli import console, reports
+from mmconvert.cli.options import examples, given, judging, reading, reporting
 from mmconvert.errors import MissingDependencyError, NotEquivalentError
 
 STEPS = 9
@@ -24,6 +25,7 @@ STEPS = 9
 @click.option("--framework", is_flag=True, help="Run SOURCE in its own framework as well.")
 @reading
 @examples
+@reporting
 @console.json_option
 def verify(
     source: str,
@@ -34,6 +36,8 @@ def verify(
     tolerance: float | None,
     thorough: bool,
     fix_dims: dict[str, int] | None,
+    page: str | None,
+    junit: str | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -42,6 +46,7 @@ def verify(
     Both are measured against a float64 run of SOURCE. The error of TARGET may be a few times the error that
     SOURCE itself makes in float32. TARGET runs in its own runtime, where that is installed.
     """
+    reports.require(page, junit, others=(source, target))
     from mmconvert import api
     from mmconvert.cli import arrays
 
@@ -50,6 +55,7 @@ def verify(
     def names() -> list[str]:
         return api.input_names(source, target, **read)
 
+    start = time.perf_counter()
     with console.progress(STEPS) as progress:
         fed = arrays.feeds(inputs, names)
         verdict = api.verify(
@@ -61,11 +67,17 @@ def verify(
             thorough=thorough,
             fix_dims=fix_dims,
             framework=framework,
+            examine=page is not None,
             progress=progress,
             **read,
         )
+    if page is not None or junit is not None:
+        from mmconvert.report import Case
+
+        seconds = time.perf_counter() - start
+        reports.write([Case.of_comparison(source, target, verdict, seconds)], page, junit)
     if as_json:
-        console.print_json(verdict.to_json())
+        console.print_json({"schema": api.SCHEMA, **verdict.to_json()})
     else:
         console.show_verdict(verdict)
     if not verdict.was_run:

@@ -18,6 +18,7 @@ import numpy as np
 
 from mmconvert import api, registry
 from mmconvert.ir.types import Array
+from mmconvert.report import Case
 from mmconvert.verification.verdict import Verdict
 
 TARGETS = ("onnx", "tflite")
@@ -37,6 +38,7 @@ class Row:
         accuracy: on the held-out images; None when nothing here can run the file.
         seconds: what converting and verifying took.
         verdict: the verification; None for the source.
+        case: the conversion as reports take it; None for the source.
     """
 
     target: str
@@ -45,6 +47,7 @@ class Row:
     accuracy: float | None
     seconds: float
     verdict: Verdict | None = None
+    case: Case | None = None
 
     @property
     def passed(self) -> bool:
@@ -82,8 +85,13 @@ class Row:
         return f"{largest:.1e}", f"{own:.1e}"
 
 
-def demonstrate(progress: Callable[[str], None]) -> list[Row]:
-    """Converts the embedded model to every target, and runs source and targets on the held-out images."""
+def demonstrate(progress: Callable[[str], None], *, examine: bool = False) -> list[Row]:
+    """Converts the embedded model to every target, and runs source and targets on the held-out images.
+
+    Args:
+        progress: is told what is being done.
+        examine: gather what a report shows beside the verdicts.
+    """
     with as_file(files("mmconvert") / "demo") as folder, tempfile.TemporaryDirectory() as out:
         source = Path(folder) / "digits.keras"
         held_out = np.load(Path(folder) / "digits.npz")
@@ -97,20 +105,24 @@ def demonstrate(progress: Callable[[str], None]) -> list[Row]:
         rows = [Row("keras", source.stat().st_size, len(model.graph), accuracy, elapsed)]
         for target in TARGETS:
             progress(f"converting to {target}")
-            rows.append(_row(source, Path(out), target, {name: images}, labels))
+            rows.append(_row(source, Path(out), target, {name: images}, labels, examine=examine))
         return rows
 
 
-def _row(source: Path, out: Path, target: str, feed: dict[str, Array], labels: Array) -> Row:
+def _row(
+    source: Path, out: Path, target: str, feed: dict[str, Array], labels: Array, *, examine: bool
+) -> Row:
     path = out / f"digits{registry.find(target).suffixes[0]}"
     start = time.perf_counter()
-    report = api.convert(source, path, inputs=[feed])
+    report = api.convert(source, path, inputs=[feed], examine=examine)
     elapsed = time.perf_counter() - start
     accuracy = None
     if report.verdict is not None and report.verdict.outputs:
         runtime = "native" if report.verdict.level == "executed" else "interpreter"
         accuracy = _accuracy(api.run(path, feed, runtime=runtime), labels)
-    return Row(target, report.size, report.operators, accuracy, elapsed, report.verdict)
+    return Row(
+        target, report.size, report.operators, accuracy, elapsed, report.verdict, Case.of_conversion(report)
+    )
 
 
 def _accuracy(outputs: dict[str, Array], labels: Array) -> float:

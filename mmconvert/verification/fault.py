@@ -107,6 +107,16 @@ class LayerError:
     local: Error | None
     budget: Error
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the value was recognised; on a grid of quantized numbers it may be over the budget then."""
+        return self.local is None or self.error.within(self.budget)
+
+    @property
+    def is_at_fault(self) -> bool:
+        """Whether the operator itself adds more than it may."""
+        return self.local is not None and not self.local.within(self.budget)
+
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data."""
         return {

@@ -96,7 +96,7 @@ def observe(
         if witness is not None:
             progress(f"running the source in {witness.description}")
             try:
-                seen = _run(witness, feed, truth, reference.notes)
+                seen = run_as(witness, feed, truth, reference.notes)
             except UsageError as error:
                 refused = error
                 continue
@@ -151,7 +151,7 @@ def judge(
     try:
         for o in observations:
             progress(f"running the target in {target.description}")
-            actual = _run(target, o.feed, o.truth, verdict.notes)
+            actual = run_as(target, o.feed, o.truth, verdict.notes)
             runs.append((o.truth, actual))
             trusted = verdict.source_agrees
             scored = [_score(o, v, n, actual[n], k, trusted=trusted) for n, v in ends]
@@ -330,7 +330,7 @@ def _severity(output: OutputVerdict) -> tuple[bool, float]:
     return not output.passed, _over(output)
 
 
-def _run(side: Side, feed: Feed, truth: Mapping[str, Array], notes: list[str]) -> Mapping[str, Array]:
+def run_as(side: Side, feed: Feed, truth: Mapping[str, Array], notes: list[str]) -> Mapping[str, Array]:
     """The outputs of ``side`` under the names of the truth."""
     results = side.run(fed(feed, side, notes))
     if set(results) == set(truth):

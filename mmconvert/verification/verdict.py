@@ -6,7 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mmconvert.verification.compare import Error
+from mmconvert.verification.evidence import Evidence
 from mmconvert.verification.fault import Culprit, Fault, LayerError
+
+SCHEMA = 1
+"""The version of what ``to_json`` gives; it grows when something is taken away or changes its meaning."""
 
 Level = Literal["executed", "simulated", "read back", "structure only", "not executed"]
 """How the target was judged. Only the first three can pass."""
@@ -121,9 +125,10 @@ class Verdict:
         failure: why the target could not be run, although its runtime is there.
         first_divergence: the first wrong operator, when there is one and it could be found.
         faults: what is wrong, stage after stage and operator after operator; see ``culprit``.
-        layers: of a target that is not equivalent the error of each value along the network, where it was
-            looked for.
+        layers: of a target that is not equivalent, or where evidence was asked for, the error of each value
+            along the network, where it was looked for.
         invariants: what must hold of each output whatever its numbers, and whether it does.
+        evidence: what a report shows beside it, where that was asked for.
         notes: what a reader should know.
         tolerance: what errors may be by the user's word, in place of the budgets that the rule derives.
     """
@@ -140,6 +145,7 @@ class Verdict:
     faults: list[Fault] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
     invariants: list[Invariant] = field(default_factory=list)
+    evidence: Evidence | None = None
     notes: list[str] = field(default_factory=list)
     tolerance: float | None = None
 
@@ -151,6 +157,7 @@ class Verdict:
         self.first_divergence = self.first_divergence or other.first_divergence
         self.faults += other.faults
         self.layers = self.layers or other.layers
+        self.evidence = self.evidence or other.evidence
         self.invariants += [replace(i, output=f"{signature}/{i.output}") for i in other.invariants]
         self.notes += [note for note in other.notes if note not in self.notes]
 
@@ -203,5 +210,6 @@ class Verdict:
             "faults": [fault.to_json() for fault in self.faults],
             "layers": [layer.to_json() for layer in self.layers],
             "invariants": [invariant.to_json() for invariant in self.invariants],
+            "evidence": None if self.evidence is None else self.evidence.to_json(),
             "notes": self.notes,
         }

@@ -16,7 +16,7 @@ from mmconvert.ir.ops.sampling import Coordinates, Mode, Nearest
 from mmconvert.ir.types import Extent, Layout
 from mmconvert.mnnlib import Record
 from mmconvert.parsers.mnn.source import Source
-from mmconvert.parsers.mnn.weights import floats, kernel
+from mmconvert.parsers.mnn.weights import floats, kernel, narrow
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("MNN")
@@ -156,9 +156,14 @@ def inner_product(n: Source, b: Builder) -> Value:
     record, x = n.parameters, n.operand(0)
     filters, axis = record.number("outputCount"), x.type.axis(record.number("axis"))
     seen = math.prod(e if isinstance(e, int) else 0 for e in x.type.shape[axis:])
-    if record.record("quanParameter", "IDSTQuan") is not None or not seen or record.number("transpose"):
-        raise n.unsupported("its weights are not plain floats")
-    weight = b.constant(floats(n, record, "weight", (filters, seen)))
+    if not seen or record.number("transpose"):
+        raise n.unsupported("its weights are transposed, or as many as only the run tells")
+    quantized = record.record("quanParameter", "IDSTQuan")
+    if quantized is None:
+        matrix = floats(n, record, "weight", (filters, seen))
+    else:
+        matrix = narrow(n, quantized, (filters, seen), filters, quantized.vector("buffer"))
+    weight = b.constant(matrix)
     flat = b(ops.Reshape(shape=(*x.type.shape[:axis], seen)), x)
     y = b(ops.MatMul(), flat, b(ops.Transpose(perm=(1, 0)), weight))
     return (

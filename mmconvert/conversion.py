@@ -25,7 +25,7 @@ from mmconvert.ir.types import Array
 from mmconvert.lowering import lower
 from mmconvert.passes import pipeline
 from mmconvert.passes.layout.assign import IoLayout
-from mmconvert.passes.outcome import Outcome
+from mmconvert.passes.outcome import Outcome, Pass
 from mmconvert.passes.store_weights_as_float16 import store_weights_as_float16
 from mmconvert.passes.store_weights_as_integers import store_weights_as_integers
 from mmconvert.registry import Format
@@ -95,7 +95,7 @@ class Report:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-_NARROW = {
+_NARROW: Mapping[str, Callable[[], Pass]] = {
     "fp16": store_weights_as_float16,
     "int8": functools.partial(store_weights_as_integers, 8),
     "int4": functools.partial(store_weights_as_integers, 4),

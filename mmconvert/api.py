@@ -30,7 +30,6 @@ from mmconvert.reduction.outcome import Reduction
 from mmconvert.reduction.reducer import reduce_graph
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification import pictures, sides
-from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
 from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import Verdict
@@ -422,6 +421,8 @@ def verify(
     if verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs)):
         lowered = lowered_for(bind(graph, fix_dims or {}), formats[1])
         read = sides.reader(paths[1], formats[1])
+        from mmconvert.verification.blame import Chain, find_faults  # a tenth of a start, and seldom needed
+
         chain = Chain(graph, side, read, witness, lowered=lowered, is_ours=False)
         find_faults(verdict, chain, [o.feed for o in reference.observations], k, progress)
     return verdict

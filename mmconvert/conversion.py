@@ -31,7 +31,6 @@ from mmconvert.passes.store_weights_as_integers import store_weights_as_integers
 from mmconvert.registry import Format
 from mmconvert.verification import compare, sides
 from mmconvert.verification import inputs as feeds
-from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
 from mmconvert.verification.fault import Fault
 from mmconvert.verification.inputs import Feed
@@ -324,6 +323,8 @@ class Plan:
         wrong = verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs))
         if verdict.passed or not self.blame or not wrong:
             return verdict
+        from mmconvert.verification.blame import Chain, find_faults  # a tenth of a start, and seldom needed
+
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(
                 part.source,

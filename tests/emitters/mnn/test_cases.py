@@ -39,10 +39,9 @@ CANNOT = [
         Cannot(f"{kind}/*", "MNN has no operator for it, and it has no decomposition")
         for kind in ("ConvInteger", "DeformConv", "Det", "Inverse", "MatMulInteger", "MaxRoiPool", "Unique")
     ),
-    *(
-        Cannot(f"{kind}/*", "the emitter has no rule for it yet, and it has no decomposition")
-        for kind in ("MaxPoolIndices", "NonMaxSuppression", "RoiAlign")
-    ),
+    Cannot("MaxPoolIndices/*", "MNN's pooling does not say where it found a maximum"),
+    Cannot("NonMaxSuppression/*", "MNN's operator is for one class of one picture, and keeps no order of them"),
+    Cannot("RoiAlign/max", "MNN takes the maximum of the samples, not of their weighted neighbours"),
     Cannot("NonZero/*", "MNN's Where leaves its result as long as its input"),
     Cannot("ReadExtents/*", "the emitter takes extents from shapes, not from values"),
     Cannot("ReverseSequence/batch_first", "MNN reverses time before the batch"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit, Padding, Same
@@ -115,7 +116,7 @@ def _seen(n: Source, common: Record, x: Value) -> int:
 
 
 @rule("Pooling")
-def pooling(n: Source, b: Builder) -> Value:
+def pooling(n: Source, b: Builder) -> Value | tuple[Value, ...]:
     record, x = n.parameters, n.operand(0)
     if record.number("isGlobal"):
         return _global(n, b, record.number("type"), x)
@@ -129,6 +130,10 @@ def pooling(n: Source, b: Builder) -> Value:
     }
     if isinstance(attributes["padding"], Same):
         attributes["ceil"] = False
+    if record.number("type") == _MAX and len(n.outputs) == 2:
+        y, positions = b.multi(ops.MaxPoolIndices(**attributes), x)
+        plane = b.constant(math.prod(x.type.require_rank(4).static_shape[2:]), dtypes.I64)
+        return y, b(ops.Cast(to=dtypes.I32), b(ops.Mod(), positions, plane))
     if record.number("type") == _MAX:
         return b(ops.MaxPool(**attributes), x)
     include = record.number("countType") == _COUNT_PADDING

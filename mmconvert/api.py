@@ -30,9 +30,7 @@ from mmconvert.reduction.outcome import Reduction
 from mmconvert.reduction.reducer import reduce_graph
 from mmconvert.verification import inputs as feeds
 from mmconvert.verification import pictures, sides
-from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
-from mmconvert.verification.examine import gather
 from mmconvert.verification.judge import Progress, judge, observe
 from mmconvert.verification.verdict import SCHEMA, Verdict
 
@@ -428,12 +426,17 @@ def verify(
     reference = observe(graph, [feeds.fit(bound, feed) for feed in tried], witness, progress)
     verdict = judge(reference, side, k=k, progress=progress, tolerance=tolerance)
     verdict.notes[:0] = [*notes, *said, *(feeds.without_effect(bound, tried[0], seed) if thorough else [])]
-    fed = [o.feed for o in reference.observations]
-    chain = Chain(graph, side, sides.reader(paths[1], formats[1]), witness, is_ours=False)
-    if verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs)):
-        find_faults(verdict, replace(chain, lowered=lowered_for(bound, formats[1])), fed, k, progress)
-    if examine:
-        gather(verdict, chain, fed, k, progress)
+    wrong = verdict.failure or any(o.is_wrong for o in (*verdict.outputs, *verdict.source_outputs))
+    if wrong or examine:
+        from mmconvert.verification.blame import Chain, find_faults  # a tenth of a start, and seldom needed
+        from mmconvert.verification.examine import gather
+
+        fed = [o.feed for o in reference.observations]
+        chain = Chain(graph, side, sides.reader(paths[1], formats[1]), witness, is_ours=False)
+        if wrong:
+            find_faults(verdict, replace(chain, lowered=lowered_for(bound, formats[1])), fed, k, progress)
+        if examine:
+            gather(verdict, chain, fed, k, progress)
     return verdict
 
 

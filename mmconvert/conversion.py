@@ -25,14 +25,13 @@ from mmconvert.ir.types import Array
 from mmconvert.lowering import lower
 from mmconvert.passes import pipeline
 from mmconvert.passes.layout.assign import IoLayout
-from mmconvert.passes.outcome import Outcome
+from mmconvert.passes.outcome import Outcome, Pass
 from mmconvert.passes.store_weights_as_float16 import store_weights_as_float16
+from mmconvert.passes.store_weights_as_integers import store_weights_as_integers
 from mmconvert.registry import Format
 from mmconvert.verification import compare, sides
 from mmconvert.verification import inputs as feeds
-from mmconvert.verification.blame import Chain, find_faults
 from mmconvert.verification.compare import K
-from mmconvert.verification.examine import gather
 from mmconvert.verification.fault import Fault
 from mmconvert.verification.inputs import Feed
 from mmconvert.verification.judge import Progress, Reference, judge, observe, require_tolerance
@@ -94,6 +93,14 @@ class Report:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+_NARROW: Mapping[str, Callable[[], Pass]] = {
+    "fp16": store_weights_as_float16,
+    "int8": functools.partial(store_weights_as_integers, 8),
+    "int4": functools.partial(store_weights_as_integers, 4),
+}
+"""The pass that rounds weights to a precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +200,7 @@ class Plan:
             for part in parts:
                 part.permutations = self._lower(part.lowered, report)
                 part.exact = copy_graph(part.lowered)
-            if self._precision == "fp16":
+            if self._precision in _NARROW:
                 self._narrow([part.lowered for part in parts], report)
             if getattr(registry.load_module(self.format.emitter), "WANTS_EXAMPLES", False):
                 lowered.examples = self._examples(parts[0])
@@ -254,7 +261,7 @@ class Plan:
             report.passes.append((name, outcome))
             report.warnings += [f"{place} {reason}" for place, reason in outcome.declined]
 
-        narrow = store_weights_as_float16()
+        narrow = _NARROW[self._precision or ""]()
         for graph in graphs:
             pipeline.run(graph, (narrow,), watch)
 
@@ -320,6 +327,9 @@ class Plan:
         accused = self.blame and wrong and not verdict.passed
         if not (accused or self.examine):
             return verdict
+        from mmconvert.verification.blame import Chain, find_faults  # a tenth of a start, and seldom needed
+        from mmconvert.verification.examine import gather
+
         feeds = [o.feed for o in part.reference.observations]
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(

@@ -39,9 +39,11 @@ class Tensor:
         shape: extents.
         stored: the tensor of a narrower element type that this one was widened from, and that has the same
             values; None where there is none. A file may hold that one, and widen it when it is read.
+        scale: what a unit of each element of ``stored`` is worth, where that holds integers: the values are
+            their product.
     """
 
-    __slots__ = ("_array", "_load", "_view", "dtype", "shape", "stored")
+    __slots__ = ("_array", "_load", "_view", "dtype", "scale", "shape", "stored")
 
     def __init__(self, dtype: DType, shape: tuple[int, ...], load: Callable[[], Array]) -> None:
         """
@@ -52,6 +54,7 @@ class Tensor:
         """
         self.dtype, self.shape = dtype, shape
         self.stored: Tensor | None = None
+        self.scale: Tensor | None = None
         self._load = load
         self._view = self.numpy  # the values, wherever they lie
         self._array: Array | None = None
@@ -133,9 +136,10 @@ class Tensor:
         return derived
 
     def rearrange(self, function: Callable[[Array], Array], shape: tuple[int, ...]) -> Tensor:
-        """A tensor of some of these elements, or zeros, in other places; its ``stored`` is likewise."""
+        """A tensor of some of these elements, or zeros, in other places; so are ``stored`` and ``scale``."""
         moved = self.map(function, shape=shape)
         moved.stored = self.stored and self.stored.rearrange(function, shape)
+        moved.scale = self.scale and self.scale.rearrange(function, shape)
         return moved
 
     def transpose(self, perm: tuple[int, ...]) -> Tensor:

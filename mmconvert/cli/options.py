@@ -185,7 +185,7 @@ _WRITING = (
         "--external-data",
         is_flag=True,
         default=None,
-        help="ONNX: weights beside the file (TARGET.data), also below 2 GB.",
+        help="ONNX, MNN: weights beside the file (TARGET.data, TARGET.weight), also below 2 GB.",
     ),
     click.option(
         "--binary",
@@ -221,8 +221,9 @@ _WRITING = (
     ),
     click.option(
         "--precision",
-        type=click.Choice(["fp16"]),
-        help="TFLite, ONNX, NCNN, MNN: float32 weights as float16, widened when the file is loaded.",
+        type=click.Choice(["fp16", "int8", "int4"]),
+        help="fp16 (TFLite, ONNX, NCNN, MNN), int8, int4 (MNN): float32 weights in fewer bits, widened when "
+        "the file is loaded.",
     ),
     click.option("--no-verify", is_flag=True, help="Write the target and do not run it."),
     click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmconvert import registry
-from mmconvert.errors import UnsupportedError
+from mmconvert.errors import MissingDependencyError, UnsupportedError
 
 
 def rehearse(name: str, path: Path, largest: float = math.inf, **beside: Path) -> None:
@@ -27,11 +27,15 @@ def rehearse(name: str, path: Path, largest: float = math.inf, **beside: Path) -
     format = registry.find(name)
     parser: Any = registry.load_module(format.parser) if format.parser else None
     runtime: Any = registry.load_module(format.runtime)
+    unread: UnsupportedError | None = None
     if parser is not None:
         try:
             parser.load(path, **beside)
-        except UnsupportedError:
-            if runtime.available() is None:
-                raise
-    if runtime.available() is not None and path.stat().st_size <= largest:
-        runtime.Session(path, **beside)
+        except UnsupportedError as error:
+            unread = error
+    try:
+        if path.stat().st_size <= largest:
+            runtime.Session(path, **beside)
+    except MissingDependencyError:
+        if unread is not None:
+            raise unread from None

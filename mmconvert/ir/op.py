@@ -35,6 +35,38 @@ class Op(abc.ABC):
 
     __slots__ = ()
 
+    def __init__(self, **attributes: Any) -> None:
+        """
+        Raises:
+            TypeError: an attribute is missing or unknown.
+        """
+        defaults = _defaults(type(self))
+        if not attributes.keys() <= defaults.keys():
+            raise TypeError(f"{self.name} has no attribute {', '.join(attributes.keys() - defaults.keys())}")
+        for name, default in defaults.items():
+            value = attributes.get(name, default)
+            if value is dataclasses.MISSING:
+                raise TypeError(f"{self.name} needs the attribute {name}")
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), dict(zip(_defaults(type(self)), self._values(), strict=True)))
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in _defaults(type(self))])
+
     symbolic: ClassVar[bool] = False
     """True when ``evaluate`` also works on object arrays of extents, so that shapes fold through it."""
 
@@ -162,11 +194,27 @@ C = TypeVar("C", bound=type[Op])
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
+def attributes(cls: C) -> C:
+    """Class decorator of what operators inherit from: a frozen, slotted, keyword-only dataclass."""
+    # What a dataclass would generate is in Op: compiling it for every operator took a sixth of a short run.
+    return dataclass(init=False, repr=False, eq=False, slots=True, kw_only=True)(cls)  # type: ignore[return-value]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 def operator(cls: C) -> C:
-    """Class decorator of every operator: a frozen, slotted, keyword-only dataclass, known by its name."""
-    # A generated __repr__ would take longer to make, for every operator at every start, than all the rest.
-    made = dataclass(frozen=True, slots=True, kw_only=True, repr=False)(cls)
+    """Class decorator of every operator: ``attributes``, known by its name."""
+    made = attributes(cls)
     if made.__name__ in OPERATORS:
         raise InternalError(f"two operators are called {made.__name__}")
     OPERATORS[made.__name__] = made
-    return made  # type: ignore[return-value]  # dataclass() returns the same class, with slots
+    return made
+
+
+@cache
+def _defaults(cls: type[Op]) -> dict[str, Any]:
+    """The names of the attributes, each with its default, or ``dataclasses.MISSING``."""
+    return {f.name: f.default for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {}
+
+
+def _rebuilt(cls: type[Op], attributes: dict[str, Any]) -> Op:
+    return cls(**attributes)

@@ -40,7 +40,7 @@ def store_weights_as_float16() -> Pass:
                 rounded[tensor] = _obstacle(tensor) or tensor.cast(dtypes.F16).cast(dtypes.F32)
             found = rounded[tensor]
             if isinstance(found, str):
-                outcome.declined.append((_place(value), found))
+                outcome.declined.append((place(value), found))
             else:
                 graph.replace_uses(value, graph.constant(found, value.name))
                 outcome.done += 1
@@ -64,6 +64,7 @@ def _obstacle(tensor: Tensor) -> str:
     return ""
 
 
-def _place(value: Value) -> str:
+def place(value: Value) -> str:
+    """Which weight that is, in words."""
     users = ", ".join(dict.fromkeys(node.place for node in value.users))
     return f"the weight {value.name or 'without a name'} of {users}"

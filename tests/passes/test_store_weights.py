@@ -1,4 +1,4 @@
-"""Weights rounded to float16: which, how, and which not."""
+"""Weights rounded to float16 or to integers: which, how, and which not."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
+from mmconvert.ir.geometry import Explicit
 from mmconvert.ir.graph import Graph
-from mmconvert.ir.types import TensorType
+from mmconvert.ir.types import Layout, TensorType
 from mmconvert.passes import pipeline
 from mmconvert.passes.store_weights_as_float16 import SMALLEST, store_weights_as_float16
+from mmconvert.passes.store_weights_as_integers import BLOCK, store_weights_as_integers
 from mmconvert.tensors import Tensor
 
 ROWS = 32
@@ -118,3 +120,60 @@ def test_a_weight_that_a_file_widens_is_known_as_such() -> None:
     (weight,) = weights(graph)
     assert weight.stored is not None
     assert weight.stored.dtype == dtypes.F16
+
+
+@pytest.mark.parametrize(("bits", "most"), [(8, 127), (4, 8)])
+def test_integers_times_scales(bits: int, most: int) -> None:
+    """A column of the matrix is a filter; each weight is off by half of a unit at the most."""
+    wide = np.random.default_rng(5).standard_normal((4 * BLOCK, ROWS)).astype(np.float32)
+    wide[:, 3] = 0
+    wide[:BLOCK, 5] *= 100
+    graph = Graph("product")
+    b = Builder(graph)
+    x = graph.input("x", TensorType(dtypes.F32, (2, 4 * BLOCK)))
+    graph.set_outputs([b(ops.MatMul(), x, b.constant(wide))], ["y"])
+    assert store_weights_as_integers(bits)(graph).done == 1
+    (weight,) = weights(graph)
+    assert weight.stored is not None
+    assert weight.scale is not None
+    whole, scale = weight.stored.numpy().astype(np.float32), weight.scale.numpy()
+    np.testing.assert_array_equal(weight.numpy(), whole * scale)
+    blocks = (1, 4 * BLOCK, ROWS) if bits == 8 else (4, BLOCK, ROWS)
+    assert all(np.ptp(scale.reshape(blocks), axis=1).reshape(-1) == 0)
+    # The largest of either side becomes an end; where that is the shorter side, it may be off by a unit.
+    margin = 0.5 if bits == 8 else 1
+    assert (np.abs(wide - weight.numpy()) <= margin * np.abs(scale) * 1.0001).all()
+    assert np.mean(np.abs(wide - weight.numpy()) / np.abs(scale)) < 0.3
+    np.testing.assert_array_equal(np.abs(whole.reshape(blocks)).max(axis=1)[:, [0, 1, 5]], most)
+    assert not whole[:, 3].any()
+    assert store_weights_as_integers(bits)(graph).done == 0
+
+
+def test_what_moves_a_weight_moves_its_scale() -> None:
+    graph = product(NOISE * np.arange(1, ROWS + 1, dtype=np.float32))
+    store_weights_as_integers(8)(graph)
+    (weight,) = weights(graph)
+    moved = weight.transpose((1, 0)).reshape((4, 8, ROWS))
+    assert moved.stored is not None
+    assert moved.scale is not None
+    np.testing.assert_array_equal(moved.stored.numpy() * moved.scale.numpy(), moved.numpy())
+
+
+def test_not_every_weight_becomes_integers() -> None:
+    """Transposed convolutions, what is not finite, and what is small or no weight of a product."""
+    spoilt = NOISE.copy()
+    spoilt[3, 4] = np.inf
+    graph = product(spoilt, NOISE[:, :16], NOISE[:16, :16])
+    b = Builder(graph)
+    plain = {"strides": (1, 1), "dilations": (1, 1), "padding": Explicit.zero(2), "layout": Layout.NCHW}
+    image = graph.input("image", TensorType(dtypes.F32, (1, ROWS, 4, 4)))
+    kernel = b.constant(NOISE.reshape(ROWS, ROWS, 1, 1), name="kernel")
+    turned = b(ops.ConvTranspose(output_padding=(0, 0), **plain), image, kernel)
+    summed = b(ops.Add(), turned, np.ones((1, ROWS, 8, 8), np.float32)[:, :, :4, :4])
+    graph.set_outputs([*graph.outputs, summed], ["y", "z"])
+    outcome = store_weights_as_integers(8)(graph)
+    assert outcome.done == 0
+    reasons = [reason for _, reason in outcome.declined]
+    assert len(reasons) == 2
+    assert "not finite" in reasons[0]
+    assert "transposed" in reasons[1]

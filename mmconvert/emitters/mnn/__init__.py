@@ -8,12 +8,16 @@ are narrowed, and booleans are integers.
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from mmconvert import dtypes, mnnlib
 from mmconvert.emitters import flat
 from mmconvert.emitters.flat import Table
 from mmconvert.emitters.mnn.constraints import obstacle
+from mmconvert.emitters.mnn.external import INSIDE, External, held
 from mmconvert.emitters.mnn.schema import table
 from mmconvert.emitters.mnn.subgraph import GraphWriter
 from mmconvert.emitters.mnn.writer import Writer
@@ -27,9 +31,9 @@ from mmconvert.passes.fuse_silu import fuse_silu
 from mmconvert.passes.outcome import Pass
 from mmconvert.passes.unpack_weights import unpack_weights
 
-__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "obstacle", "write"]
+__all__ = ["PASSES", "PRECISIONS", "SUFFIXES", "TARGET_LAYOUT", "beside", "obstacle", "write"]
 
-PRECISIONS = ("fp16",)
+PRECISIONS = ("fp16", "int8", "int4")
 PASSES: tuple[Pass, ...] = (unpack_weights, fuse_silu)
 SUFFIXES = (".mnn",)
 TARGET_LAYOUT = Layout.NCHW
@@ -38,8 +42,15 @@ _LARGEST = 1 << 28
 """Larger files are read back, but not loaded by MNN before they are verified: it takes twice their size."""
 
 
-def write(module: Module, path: Path) -> int:
+def write(module: Module, path: Path, *, external_data: bool = False) -> int:
     """Writes a model to ``path``, whole or not at all; weights are read one at a time while it is written.
+
+    A model above 2 GB, which a FlatBuffer cannot hold, gets its weights beside it in ``<name>.weight``.
+
+    Args:
+        module: the model, in operators and layouts that MNN has.
+        path: the file.
+        external_data: whether the weights go beside the file whatever its size, small ones excepted.
 
     Returns:
         How many operators the file has.
@@ -55,12 +66,37 @@ def write(module: Module, path: Path) -> int:
         raise UnsupportedError(
             "MNN cannot express this model", where=str(path), problems=merge_problems(graphs.problems)
         )
-    net = _net(module.graph, out, graphs.subgraphs)
-    with atomic_write(path) as stream:
-        flat.write(stream, flat.lay_out(net, b""))
+    external = External()
+    if external_data or held(out.operators) > INSIDE:
+        external.take(out.operators)
+    laid_out = flat.lay_out(_net(module.graph, out, graphs.subgraphs), b"")
+    with ExitStack() as stack:
+        # The renames go in reverse order: the weights are there before the file that needs them.
+        stream = stack.enter_context(atomic_write(path))
+        flat.write(stream, laid_out)
         stream.flush()
-        rehearse("mnn", Path(stream.name), _LARGEST)
+        parts = {path.name: Path(stream.name)}
+        if external.blobs:
+            (weights,) = beside(path)
+            second = stack.enter_context(atomic_write(weights))
+            external.write(second)
+            second.flush()
+            parts[weights.name] = Path(second.name)
+        _rehearse(path.name, parts, _LARGEST - external.size)
     return len(out.operators)
+
+
+def beside(path: Path) -> list[Path]:
+    """The other files that a model under ``path`` may have."""
+    return [path.with_name(f"{path.name}.weight")]
+
+
+def _rehearse(name: str, parts: Mapping[str, Path], largest: int) -> None:
+    """Loads the file under the name that it will have, by which its weights are found."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part, written in parts.items():
+            (Path(folder) / part).symlink_to(written.absolute())
+        rehearse("mnn", Path(folder) / name, largest)
 
 
 def _net(graph: Graph, out: Writer, subgraphs: list[Table]) -> Table:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mmconvert import dtypes
-from mmconvert.emitters.flat import Blob, Table
+from mmconvert.emitters.flat import Table
 from mmconvert.emitters.mnn.fusion import Tail
 from mmconvert.emitters.mnn.layouts import channels_first
-from mmconvert.emitters.mnn.schema import loading, table
+from mmconvert.emitters.mnn.schema import table
 from mmconvert.emitters.mnn.shape import take
+from mmconvert.emitters.mnn.weights import floats, weights
 from mmconvert.emitters.mnn.windows import CAFFE, SAME, heighten, higher, settle, spell
 from mmconvert.emitters.mnn.writer import Writer, known
 from mmconvert.errors import UnsupportedError
@@ -137,22 +137,6 @@ def constants(
     fixed = None if bias is None else bias.constant
     numbers = np.zeros(channels, np.float32) if fixed is None else fixed.numpy().reshape(-1)
     return [], {**weights(weight.constant), "bias": numbers.tolist()}
-
-
-_HALF = 3
-
-
-def weights(tensor: Tensor) -> dict[str, Any]:
-    """The slot for the weights of a convolution: as they are, or as the half floats behind them."""
-    half = tensor.stored
-    if half is None or half.dtype != dtypes.F16:
-        return {"weight": floats(tensor)}
-    return {"quanParameter": table("IDSTQuan", type=_HALF, buffer=Blob(half.nbytes, half.numpy))}
-
-
-def floats(tensor: Tensor) -> Blob:
-    """A weight as a vector that is loaded while it is written."""
-    return Blob(4 * tensor.size, loading(tensor), 4)
 
 
 def _padding(op: Conv, x: Value, y: Value, kernel: tuple[int, ...]) -> Pads | None:

@@ -13,6 +13,7 @@ from mmconvert.emitters.mnn import (
     pool,
     recurrent,
     reduce,
+    regions,
     resize,
     shape,
 )
@@ -30,5 +31,6 @@ RULES = Rules.merge(
     recurrent.rule,
     resize.rule,
     reduce.rule,
+    regions.rule,
     shape.rule,
 )

@@ -28,7 +28,7 @@ _STREAMED = {
     "Blob": (("int32s:[i32]", "int32s:blob"), ("float32s:[f32]", "float32s:blob")),
     "Convolution2D": (("weight:[f32]", "weight:blob"),),
     "Convolution3D": (("weight:[f32]", "weight:blob"),),
-    "IDSTQuan": (("buffer:[i8]", "buffer:blob"),),
+    "IDSTQuan": (("buffer:[i8]", "buffer:blob"), ("alpha:[f32]", "alpha:blob")),
 }
 
 

@@ -1,4 +1,8 @@
-"""NCNN rules for matrix products."""
+"""NCNN rules for matrix products.
+
+An Einsum comes here as the products it decomposes into. NCNN's own layer of that name adds up one product of
+numbers after the other, for each element of its result, without the blocks and threads that these have.
+"""
 
 from __future__ import annotations
 

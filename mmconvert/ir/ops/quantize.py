@@ -7,7 +7,6 @@ element counts for ``block`` neighbours along ``axis``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import ml_dtypes
@@ -19,7 +18,7 @@ from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels.special import working_float
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Op, attributes, operator
 from mmconvert.ir.ops.activation import Clip
 from mmconvert.ir.ops.binary import Add, Div, Mul, Sub
 from mmconvert.ir.ops.indexing import Slice
@@ -36,7 +35,7 @@ def limits(dtype: DType) -> tuple[float, float]:
     return float(info.min), float(info.max)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class Scaled(Op):
     """An operator with a scale per tensor, per slice along ``axis``, or per ``block`` along ``axis``."""
 

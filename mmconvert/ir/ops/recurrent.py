@@ -13,7 +13,7 @@ import numpy as np
 from mmconvert import dtypes
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Op, attributes, operator
 from mmconvert.ir.ops.logic import require_same_dtype
 from mmconvert.ir.ops.reduce import widen
 from mmconvert.ir.types import Array, Extent, Shape, TensorType
@@ -56,7 +56,7 @@ class Weights:
     p: Array
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class Recurrent(Op):
     """What the layers have in common.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels.reduce import reduce_axes
 from mmconvert.ir.kernels.special import working_float
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Op, attributes, operator
 from mmconvert.ir.ops.binary import Add, Div, Mul, Sub
 from mmconvert.ir.ops.shape import Squeeze
 from mmconvert.ir.ops.unary import Abs, Cast, Exp, Log, Sqrt
@@ -26,7 +25,7 @@ def widen(x: Array) -> Array:
     return x.astype(working_float(x.dtype), copy=False) if dtypes.is_float(x.dtype) else x
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class Reduce(Op):
     """One number for each line along ``axes``; no axes means lines of one element.
 
@@ -53,7 +52,7 @@ class Reduce(Op):
         return reduce_axes(f, x, self.axes, keepdims=self.keepdims)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class FloatReduce(Reduce):
     """A reduction of floating-point tensors only."""
 
@@ -179,7 +178,7 @@ class ReduceLogSumExp(FloatReduce):
         return result if self.keepdims or not self.axes else b(Squeeze(axes=self.axes), result)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class BoolReduce(Reduce):
     """A reduction of booleans."""
 

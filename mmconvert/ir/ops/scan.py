@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Op, attributes, operator
 from mmconvert.ir.ops.binary import Add, Mul
 from mmconvert.ir.ops.indexing import Slice
 from mmconvert.ir.ops.reduce import widen
@@ -17,7 +17,7 @@ from mmconvert.ir.ops.shape import Concat, Fill, Reverse
 from mmconvert.ir.types import Array, Extent, TensorType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class Cumulative(Op):
     """Each element combined with all before it along ``axis``; integers wrap around.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
 
 import numpy as np
 
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
 from mmconvert.ir.kernels.special import rowwise
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Op, attributes, operator
 from mmconvert.ir.ops.binary import Div, Sub
 from mmconvert.ir.ops.reduce import ReduceMax, ReduceSum, widen
 from mmconvert.ir.ops.selection import OneHot
@@ -19,7 +18,7 @@ from mmconvert.ir.ops.unary import Exp, Log
 from mmconvert.ir.types import Array, TensorType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class AlongAxis(Op):
     """A function of lines along ``axis`` of a floating-point tensor; type and shape stay."""
 

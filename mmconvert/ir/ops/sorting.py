@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from mmconvert.dtypes import DType
 from mmconvert.ir import dims
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Value
-from mmconvert.ir.op import Op, operator
+from mmconvert.ir.op import Op, attributes, operator
 from mmconvert.ir.ops.binary import Sub
 from mmconvert.ir.ops.shape import Reverse, Transpose
 from mmconvert.ir.ops.unary import Neg
 from mmconvert.ir.types import Array, Extent, TensorType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@attributes
 class ArgExtremum(Op):
     """The position of an extreme element along ``axis``, as integers of ``dtype``.
 

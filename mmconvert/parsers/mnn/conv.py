@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.geometry import Explicit, Padding, Same
@@ -16,7 +17,7 @@ from mmconvert.ir.ops.sampling import Coordinates, Mode, Nearest
 from mmconvert.ir.types import Extent, Layout
 from mmconvert.mnnlib import Record
 from mmconvert.parsers.mnn.source import Source
-from mmconvert.parsers.mnn.weights import floats, kernel
+from mmconvert.parsers.mnn.weights import floats, kernel, narrow
 from mmconvert.rules import Rules
 
 rule: Rules[str] = Rules("MNN")
@@ -115,7 +116,7 @@ def _seen(n: Source, common: Record, x: Value) -> int:
 
 
 @rule("Pooling")
-def pooling(n: Source, b: Builder) -> Value:
+def pooling(n: Source, b: Builder) -> Value | tuple[Value, ...]:
     record, x = n.parameters, n.operand(0)
     if record.number("isGlobal"):
         return _global(n, b, record.number("type"), x)
@@ -129,6 +130,10 @@ def pooling(n: Source, b: Builder) -> Value:
     }
     if isinstance(attributes["padding"], Same):
         attributes["ceil"] = False
+    if record.number("type") == _MAX and len(n.outputs) == 2:
+        y, positions = b.multi(ops.MaxPoolIndices(**attributes), x)
+        plane = b.constant(math.prod(x.type.require_rank(4).static_shape[2:]), dtypes.I64)
+        return y, b(ops.Cast(to=dtypes.I32), b(ops.Mod(), positions, plane))
     if record.number("type") == _MAX:
         return b(ops.MaxPool(**attributes), x)
     include = record.number("countType") == _COUNT_PADDING
@@ -156,9 +161,14 @@ def inner_product(n: Source, b: Builder) -> Value:
     record, x = n.parameters, n.operand(0)
     filters, axis = record.number("outputCount"), x.type.axis(record.number("axis"))
     seen = math.prod(e if isinstance(e, int) else 0 for e in x.type.shape[axis:])
-    if record.record("quanParameter", "IDSTQuan") is not None or not seen or record.number("transpose"):
-        raise n.unsupported("its weights are not plain floats")
-    weight = b.constant(floats(n, record, "weight", (filters, seen)))
+    if not seen or record.number("transpose"):
+        raise n.unsupported("its weights are transposed, or as many as only the run tells")
+    quantized = record.record("quanParameter", "IDSTQuan")
+    if quantized is None:
+        matrix = floats(n, record, "weight", (filters, seen))
+    else:
+        matrix = narrow(n, quantized, (filters, seen), filters, quantized.vector("buffer"))
+    weight = b.constant(matrix)
     flat = b(ops.Reshape(shape=(*x.type.shape[:axis], seen)), x)
     y = b(ops.MatMul(), flat, b(ops.Transpose(perm=(1, 0)), weight))
     return (

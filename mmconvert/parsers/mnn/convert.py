@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmconvert import dtypes, mnnlib
@@ -31,11 +31,10 @@ class Converter:
         self.net = net
         beside = path.with_name(f"{path.name}.weight")
         external = map_file(beside) if beside.is_file() else None
-        self.shared = Shared(path, net.texts("tensorName"), external)
-        self.graph = Graph("main")
+        parts = {part.text("name"): part for part in net.records("subgraphs", "SubGraphProto")}
         self.types = _types(net.text("bizCode"))
-        self.problems: list[Problem] = []
-        self.missing: set[int] = set()
+        self.shared = Shared(path, net.texts("tensorName"), external, parts, self._read)
+        self.graph = Graph("main")
 
     def convert(self) -> Module:
         """The whole model.
@@ -44,14 +43,9 @@ class Converter:
             UnsupportedError: with every problem of the model.
             InvalidModelError: the model is not valid.
         """
-        b = Builder(self.graph)
         operators = self.net.records("oplists", "Op")
-        for record in operators:
-            self._operator(record, b)
-        if self.problems:
-            problems = merge_problems(self.problems)
-            what = "one thing is" if len(problems) == 1 else f"{len(problems)} things are"
-            raise UnsupportedError(f"{what} not supported", where=self.shared.path.name, problems=problems)
+        self._read(self.shared, self.graph, operators)
+        b = Builder(self.graph)
         names = self._outputs(operators)
         results = [self._result(name, b) for name in names]
         self.graph.set_outputs(results, names)
@@ -59,6 +53,20 @@ class Converter:
         extra = self.net.record("extraInfo", "ExtraInfo")
         version = "" if extra is None else extra.text("version")
         return Module(self.graph, Metadata(format="mnn", producer=f"MNN {version}".strip()))
+
+    def _read(self, shared: Shared, graph: Graph, operators: list[Record]) -> None:
+        """Reads operators into a graph, the main one or one inside of an operator.
+
+        Raises:
+            UnsupportedError: with every problem of the graph.
+        """
+        reading = _Reading(shared, graph, self.types)
+        for record in operators:
+            reading.operator(record)
+        if reading.problems:
+            problems = merge_problems(reading.problems)
+            what = "one thing is" if len(problems) == 1 else f"{len(problems)} things are"
+            raise UnsupportedError(f"{what} not supported", where=shared.path.name, problems=problems)
 
     def _outputs(self, operators: Sequence[Record]) -> list[str]:
         """What the file names, else what nothing reads."""
@@ -77,11 +85,28 @@ class Converter:
         wanted = self.types.get(name)
         return value if wanted is None or wanted == value.type.dtype else b(ops.Cast(to=wanted), value)
 
-    def _operator(self, record: Record, b: Builder) -> None:
-        n = Source(record, self.shared, b)
+
+class _Reading:
+    """Reads the operators of one graph."""
+
+    def __init__(self, shared: Shared, graph: Graph, types: Mapping[str, DType]) -> None:
+        """
+        Args:
+            shared: what they share.
+            graph: what they are read into.
+            types: the element types of the file's ends.
+        """
+        self.shared, self.graph, self.types = shared, graph, types
+        self.builder = Builder(graph)
+        self.problems: list[Problem] = []
+        self.missing: set[int] = set()
+
+    def operator(self, record: Record) -> None:
+        """Reads one operator."""
+        n = Source(record, self.shared, self.builder)
         try:
-            with b.at(n.origin):
-                results = self._results(n, b)
+            with self.builder.at(n.origin):
+                results = self._results(n, self.builder)
         except UnsupportedError as error:
             self.problems += error.problems or [Problem(error.message, (n.where,), error.hint)]
             self.missing |= set(n.outputs)
@@ -98,7 +123,8 @@ class Converter:
 
     def _results(self, n: Source, b: Builder) -> Sequence[Value]:
         if n.kind == "Input":
-            return [self._input(n, b)]
+            # Those of a graph inside of an operator are there.
+            return [self.shared.values.get(i) or self._input(n, b) for i in n.outputs]
         if n.kind == "Const":
             return [b.constant(constant(n), name=n.origin.name)]
         if any(index in self.missing for index in n.inputs):
@@ -114,6 +140,8 @@ class Converter:
         return results
 
     def _input(self, n: Source, b: Builder) -> Value:
+        if self.shared.depth:
+            raise n.invalid("nobody feeds this input")
         number = n.parameters.number("dtype")
         if number not in _INPUTS or len(n.outputs) != 1:
             raise n.unsupported(f"an input of the type {number}")

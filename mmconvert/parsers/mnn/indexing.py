@@ -16,6 +16,7 @@ from mmconvert.rules import Rules
 rule: Rules[str] = Rules("MNN")
 
 _ONNX = 1
+_AVERAGE = 1
 
 
 @rule("StridedSlice")
@@ -159,3 +160,18 @@ def one_hot(n: Source, b: Builder) -> Value:
     indices, on, off = n.operand(0), n.operand(2), n.operand(3)
     axis = n.parameters.number("axis") % (indices.type.rank + 1)
     return b(ops.OneHot(depth=n.extent(1, "a depth"), axis=axis), indices, off, on)
+
+
+@rule("ROIAlign")
+def roi_align(n: Source, b: Builder) -> Value:
+    record = n.parameters
+    if record.number("poolType") != _AVERAGE or record.number("outputGrad") or not n.has(2):
+        raise n.unsupported("maxima, gradients, or regions that say themselves which picture they lie in")
+    op = ops.RoiAlign(
+        height=record.number("pooledHeight"),
+        width=record.number("pooledWidth"),
+        ratio=max(record.number("samplingRatio"), 0),
+        scale=record.real("spatialScale"),
+        half_pixel=bool(record.number("aligned")),
+    )
+    return b(op, *n.operands())

@@ -107,22 +107,3 @@ def matmul(n: Source, b: Builder) -> Value:
 def _turned(b: Builder, x: Value) -> Value:
     rank = x.type.rank
     return b(ops.Transpose(perm=(*range(rank - 2), rank - 1, rank - 2)), x) if rank > 1 else x
-
-
-@rule("LSTM")
-def lstm(n: Source, b: Builder) -> tuple[Value, ...]:
-    x, weight, recurrence, bias = (n.operand(i) for i in range(4))
-    directions = weight.type.shape[0]
-    if weight.type.rank != 3 or directions not in (1, 2):
-        raise n.invalid(f"weights of the type {weight.type}")
-    zeros = np.zeros([e for e in bias.type.shape if isinstance(e, int)], np.float32)
-    both = b(ops.Concat(axis=1), bias, zeros)
-    op = ops.LSTM(
-        hidden_size=n.parameters.number("outputCount"),
-        direction="forward" if directions == 1 else "bidirectional",
-        activations=("Sigmoid", "Tanh", "Tanh") * directions,
-        alphas=(0.0,) * 3 * directions,
-        betas=(0.0,) * 3 * directions,
-    )
-    states = [n.operand(i) if n.has(i) else None for i in (4, 5)]
-    return b.multi(op, x, weight, recurrence, both, None, *states, None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmconvert import mnnlib
 from mmconvert.errors import InvalidModelError, UnsupportedError
 from mmconvert.ir.builder import Builder
-from mmconvert.ir.graph import Origin, Value
+from mmconvert.ir.graph import Graph, Origin, Value
 from mmconvert.mnnlib import Record
 from mmconvert.parsers.constants import Constants
 from mmconvert.parsers.operands import Operands
@@ -19,21 +20,64 @@ NAMES = {code: (name, parameter) for name, (code, parameter) in mnnlib.OPERATORS
 
 @dataclass(slots=True)
 class Shared:
-    """What the operators of a file share.
+    """What the operators of a graph share.
 
     Attributes:
         path: of the file.
-        names: of its tensors.
-        values: the tensors that are there.
+        names: of the graph's tensors.
         external: the bytes of the file of weights beside it, None where there is none.
+        parts: the graphs inside of operators, by name.
+        depth: how many operators the graph is inside of.
+        read: reads operators into a graph, over the tensors that are there.
+        values: the tensors that are there.
+        symbols, constants: of the whole file.
     """
 
     path: Path
     names: list[str]
-    external: memoryview | None = None
+    external: memoryview | None
+    parts: Mapping[str, Record]
+    read: Callable[[Shared, Graph, list[Record]], None]
+    depth: int = 0
     values: dict[int, Value] = field(default_factory=dict)
     symbols: Symbols = field(default_factory=Symbols)
     constants: Constants = field(default_factory=Constants)
+
+
+_DEEPEST = 4
+"""How many operators may be inside of one another: a loop's body is read twice where rounds differ."""
+
+
+class Inside:
+    """A graph inside of an operator, to be read.
+
+    Attributes:
+        graph: what it is read into.
+        names: of its tensors.
+        inputs: the names of its inputs, by their numbers, in order.
+        outputs: the numbers of its outputs.
+    """
+
+    def __init__(self, record: Record, shared: Shared) -> None:
+        self._record, self._shared = record, shared
+        self.graph = Graph(record.text("name"))
+        self.names = record.texts("tensors")
+        self.inputs = {i: self.names[i] for i in record.integers("inputs") if 0 <= i < len(self.names)}
+        self.outputs = record.integers("outputs")
+
+    def read(self, fed: dict[int, Value]) -> dict[int, Value]:
+        """All tensors by their numbers, over those that it is fed.
+
+        Raises:
+            UnsupportedError: with every problem of the graph.
+            InvalidModelError: it is not valid.
+        """
+        of, record = self._shared, self._record
+        inner = Shared(
+            of.path, self.names, of.external, of.parts, of.read, of.depth + 1, fed, of.symbols, of.constants
+        )
+        of.read(inner, self.graph, record.records("nodes", "Op"))
+        return inner.values
 
 
 class Source(Operands):
@@ -86,6 +130,15 @@ class Source(Operands):
     def unsupported(self, message: str, hint: str = "") -> UnsupportedError:
         """The error that this operator is valid, and cannot be represented."""
         return UnsupportedError(f"{self.kind}: {message}", where=self.where, hint=hint)
+
+    def inside(self, name: str) -> Inside:
+        """The graph of that name, which is inside of this operator."""
+        record = self.shared.parts.get(name)
+        if record is None:
+            raise self.invalid(f"there is no graph {name!r}")
+        if self.shared.depth >= _DEEPEST:
+            raise self.unsupported(f"graphs in graphs, more than {_DEEPEST} deep")
+        return Inside(record, self.shared)
 
     def has(self, index: int) -> bool:
         """True when operand ``index`` is there."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mmconvert.parsers.mnn import conv, elementwise, indexing, reduce, shaping
+from mmconvert.parsers.mnn import control, conv, elementwise, indexing, recurrent, reduce, shaping
 from mmconvert.rules import Rules
 
-RULES = Rules.merge(conv.rule, elementwise.rule, indexing.rule, reduce.rule, shaping.rule)
+RULES = Rules.merge(
+    control.rule, conv.rule, elementwise.rule, indexing.rule, recurrent.rule, reduce.rule, shaping.rule
+)

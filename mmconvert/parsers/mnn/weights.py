@@ -19,6 +19,7 @@ _SLOTS = {
     mnnlib.UINT8: "uint8s",
     mnnlib.INT8: "int8s",
 }
+_OUTSIDE = {mnnlib.FLOAT: "<f4", mnnlib.INT32: "<i4", mnnlib.HALF: "<f2"}
 _PALETTE, _SPARSE, _HALF, _PLAIN = 1, 2, 3, 4
 
 
@@ -26,6 +27,8 @@ def constant(n: Source) -> Tensor:
     """The elements of a Const, in f32 or i32, as MNN computes with them."""
     blob = n.parameters
     kind = blob.number("dataType")
+    if places := blob.integers("external"):
+        return _outside_constant(n, kind, places, _shape(n, blob))
     if kind == mnnlib.HALF:
         shape = _shape(n, blob)
         data = blob.vector("uint8s")
@@ -63,39 +66,65 @@ def kernel(n: Source, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
         UnsupportedError: they are stored in a way that is not known.
     """
     conv, filters = n.parameters, n.part("common", "Convolution2DCommon").number("outputCount")
-    external = conv.integers("external")
-    bias = conv.vector("bias")
-    if external:
-        return _outside(n, external, shape, filters)
     quantized = conv.record("quanParameter", "IDSTQuan")
-    if quantized is None or conv.vector("weight").size:
-        weight = floats(n, conv, "weight", shape)
+    if places := conv.integers("external"):
+        # Where there are integers, their scales stand between them and the bias.
+        kinds = ("<f4", "<f4") if quantized is None else ("i1", "<f4", "<f4")
+        data, *scales, bias = _outside(n, places, kinds)
     else:
-        weight = _quantized(n, quantized, shape, filters)
+        is_plain = quantized is None or conv.vector("weight").size
+        quantized = None if is_plain else quantized
+        data = conv.vector("weight") if quantized is None else quantized.vector("buffer")
+        scales, bias = [], conv.vector("bias")
+    if quantized is None:
+        weight = _checked(n, data, shape)
+    else:
+        weight = narrow(n, quantized, shape, filters, data, scales[0] if scales else None)
     return weight, _checked(n, bias, (filters,)) if bias.size else None
 
 
-def _outside(
-    n: Source, places: tuple[int, ...], shape: tuple[int, ...], filters: int
-) -> tuple[Tensor, Tensor | None]:
-    """Floats in the file beside."""
+def _outside(n: Source, places: tuple[int, ...], kinds: tuple[str, ...]) -> list[Array]:
+    """Vectors in the file beside, one after the other: where the first begins, and the bytes of each."""
     data = n.shared.external
-    if n.parameters.record("quanParameter", "IDSTQuan") is not None:
-        raise n.unsupported("quantized weights in a file of their own")
     if data is None:
         raise n.invalid(f"its weights are in {n.shared.path.name}.weight, which is not there")
-    start, size, rest = (*places, 0, 0)[:3]
-    if min(start, size, rest) < 0 or start + size + rest > len(data) or size % 4 or rest % 4:
-        raise n.invalid("its weights do not lie in the file beside it")
-    weight = np.frombuffer(data, "<f4", size // 4, start)
-    bias = np.frombuffer(data, "<f4", rest // 4, start + size)
-    return _checked(n, weight, shape), _checked(n, bias, (filters,)) if rest else None
+    at, *sizes = (*places, *(0 for _ in kinds))[: len(kinds) + 1]
+    found = []
+    for kind, size in zip(kinds, sizes, strict=True):
+        count, rest = divmod(size, np.dtype(kind).itemsize)
+        if min(at, size) < 0 or at + size > len(data) or rest:
+            raise n.invalid("its weights do not lie in the file beside it")
+        found.append(np.frombuffer(data, kind, count, at))
+        at += size
+    return found
 
 
-def _quantized(n: Source, record: Record, shape: tuple[int, ...], filters: int) -> Tensor:
+def _outside_constant(n: Source, kind: int, places: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:
+    if kind not in _OUTSIDE:
+        raise n.unsupported(f"elements of the type {kind} in a file of their own")
+    (data,) = _outside(n, places, (_OUTSIDE[kind],))
+    tensor = _checked(n, data, shape)
+    return tensor.cast(dtypes.F32 if tensor.dtype == dtypes.F16 else tensor.dtype)
+
+
+def narrow(
+    n: Source, record: Record, shape: tuple[int, ...], filters: int, data: Array, scales: Array | None = None
+) -> Tensor:
+    """Weights behind half floats or integers.
+
+    Args:
+        n: their operator.
+        record: says how they are stored.
+        shape: of the weights.
+        filters: how many there are.
+        data: the bytes.
+        scales: of the integers, where they are not in ``record``.
+
+    Raises:
+        UnsupportedError: they are stored in a way that is not known.
+    """
     kind, count = record.number("type"), math.prod(shape)
     if kind == _HALF:
-        data = record.vector("buffer")
         if data.size != 2 * count:
             raise n.invalid(f"{data.size} bytes of half floats for {count} weights")
         return Tensor.of(data.view(np.float16).reshape(shape)).cast(dtypes.F32)
@@ -103,8 +132,8 @@ def _quantized(n: Source, record: Record, shape: tuple[int, ...], filters: int) 
         raise n.unsupported("weights of a quantized convolution")
     if kind not in (_PALETTE, _PLAIN):
         raise n.unsupported(f"weights stored in the way {kind}")
-    integers = _palette(n, record, count) if kind == _PALETTE else _plain(n, record, count)
-    scale, low = _scales(n, record, filters, count)
+    integers = _palette(n, record, count, data) if kind == _PALETTE else _plain(n, count, data)
+    scale, low = _scales(n, record, filters, count, scales)
     offset = record.number("aMin") if record.number("readType") else 0
 
     def load() -> Array:
@@ -115,16 +144,15 @@ def _quantized(n: Source, record: Record, shape: tuple[int, ...], filters: int) 
     return Tensor(dtypes.F32, shape, load)
 
 
-def _plain(n: Source, record: Record, count: int) -> Callable[[], Array]:
-    data = record.vector("buffer")
+def _plain(n: Source, count: int, data: Array) -> Callable[[], Array]:
     if data.size != count:
         raise n.invalid(f"{data.size} bytes for {count} weights")
     return lambda: data
 
 
-def _palette(n: Source, record: Record, count: int) -> Callable[[], Array]:
+def _palette(n: Source, record: Record, count: int, data: Array) -> Callable[[], Array]:
     """Indices into a few samples, packed with the most significant bits first."""
-    data = record.vector("buffer").view(np.uint8)
+    data = data.view(np.uint8)
     wide = 4 if record.number("shapeInt32") else 2
     rank = int(data[0]) if data.size else 0
     at = 1 + rank * wide
@@ -147,9 +175,11 @@ def _palette(n: Source, record: Record, count: int) -> Callable[[], Array]:
     return load
 
 
-def _scales(n: Source, record: Record, filters: int, count: int) -> tuple[Array, Array | None]:
+def _scales(
+    n: Source, record: Record, filters: int, count: int, given: Array | None
+) -> tuple[Array, Array | None]:
     """The scale of each block of weights, and the least weight where they are not symmetric."""
-    alpha = record.vector("alpha")
+    alpha = record.vector("alpha") if given is None else given
     if not alpha.size:
         alpha = record.vector("alphaFp16").view(np.float16).astype(np.float32)
     pairs = record.number("readType") != 0

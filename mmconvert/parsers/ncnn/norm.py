@@ -164,7 +164,7 @@ def reduction(layer: Source) -> Value:
     axes = axes or tuple(range(1, rank + 1))
     layer.p.flag("fixbug0")
     make = _REDUCTIONS[number]
-    y = layer.b(make(axes=axes, keepdims=keep), layer.x)  # type: ignore[call-arg]
+    y = layer.b(make(axes=axes, keepdims=keep), layer.x)
     if y.type.rank == 1:
         y = layer.reshape(y, (1, 1))
     factor = layer.p.real("coeff")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from onnx import GraphProto
 
 from mmconvert import dtypes
 from mmconvert.ir import ops
@@ -13,6 +12,7 @@ from mmconvert.ir.builder import Builder
 from mmconvert.ir.dims import Dim, Extent, symbols
 from mmconvert.ir.graph import Graph, Value, is_op
 from mmconvert.ir.types import Shape, TensorType
+from mmconvert.onnxlib import GraphProto
 from mmconvert.parsers.onnx import scope
 from mmconvert.parsers.onnx.elementwise import cast
 from mmconvert.parsers.onnx.scope import Body

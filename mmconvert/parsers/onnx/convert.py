@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ValueInfoProto
 
 from mmconvert import dtypes
 from mmconvert.dtypes import DType
@@ -14,6 +13,7 @@ from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError, me
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Value, prune
 from mmconvert.ir.model import Metadata, Module
+from mmconvert.onnxlib import GraphProto, ValueInfoProto
 from mmconvert.parsers.onnx.functions import domain_of, key_of
 from mmconvert.parsers.onnx.labels import labels
 from mmconvert.parsers.onnx.reader import ModelFile

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, defs, helper
 
 from mmconvert.ir.types import TensorType
+from mmconvert.onnxlib import AttributeProto, FunctionProto, NodeProto, TypeProto
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.source import Source
 
@@ -75,11 +75,15 @@ def _parsed(data: bytes, source: Source) -> FunctionProto | None:
 
 
 def _type(type: TensorType) -> TypeProto:
+    from onnx import helper
+
     shape = [e if isinstance(e, int) else str(e) for e in type.shape]
     return helper.make_tensor_type_proto(tensors.number_of(type.dtype), shape)
 
 
 def _schema(domain: str, kind: str, version: int) -> Any:  # the stubs of OpSchema leave functions out
+    from onnx import defs  # the schemas take longer to import than a small model to convert
+
     known = min(version, defs.onnx_opset_version()) if not domain else version
     return defs.get_schema(kind, known, domain) if defs.has(kind, known, domain) else None
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
-from onnx import AttributeProto, GraphProto, NodeProto
-
 from mmconvert.errors import InvalidModelError
+from mmconvert.onnxlib import AttributeProto, GraphProto, NodeProto
 
 
 def place(node: NodeProto) -> str:

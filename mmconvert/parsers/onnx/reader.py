@@ -12,10 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.files import map_file
+from mmconvert.onnxlib import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+)
 from mmconvert.parsers.onnx import tensors, wire
 from mmconvert.parsers.onnx.external import Folder
 from mmconvert.parsers.onnx.sparse import dense

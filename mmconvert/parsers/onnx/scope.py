@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from onnx import GraphProto, NodeProto, TensorProto
-
 from mmconvert.errors import InferenceError, InvalidModelError, Problem, UnsupportedError
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Origin, Value
 from mmconvert.ir.types import TensorType
+from mmconvert.onnxlib import GraphProto, NodeProto, TensorProto
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.functions import call, definition, domain_of, is_defined, key_of
 from mmconvert.parsers.onnx.order import execution_order, free_names, graphs_of, place, reads

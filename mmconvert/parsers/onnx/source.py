@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
-
 from mmconvert.dtypes import DType
 from mmconvert.errors import InvalidModelError, Problem, UnsupportedError
 from mmconvert.ir.builder import Builder
 from mmconvert.ir.graph import Graph, Origin, Value
+from mmconvert.onnxlib import AttributeProto, FunctionProto, GraphProto, NodeProto
 from mmconvert.parsers.constants import Constants
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.external import Folder

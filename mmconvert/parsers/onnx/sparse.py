@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from onnx import SparseTensorProto, TensorProto
 
 from mmconvert.errors import InvalidModelError, UnsupportedError
+from mmconvert.onnxlib import SparseTensorProto, TensorProto
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.onnx.external import Folder
 from mmconvert.tensors import Array, Tensor

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnx import TensorShapeProto, TypeProto, ValueInfoProto
-
 from mmconvert.errors import InvalidModelError, UnsupportedError, UsageError
 from mmconvert.ir.types import Extent, Shape, TensorType
+from mmconvert.onnxlib import TensorShapeProto, TypeProto, ValueInfoProto
 from mmconvert.parsers.onnx import tensors
 from mmconvert.parsers.symbols import Symbols
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mmconvert.ir import ops
 from mmconvert.ir.builder import Builder
-from mmconvert.ir.dims import Extent, symbols
 from mmconvert.ir.graph import Graph, Value
 from mmconvert.ir.types import Shape, TensorType
+from mmconvert.parsers.branches import joined
 from mmconvert.parsers.tflite import scope
 from mmconvert.parsers.tflite.source import Source
 from mmconvert.parsers.tflite.state import Variables
@@ -40,22 +40,10 @@ def _scalar(n: Source, b: Builder) -> Value:
 
 
 def _joined(n: Source, then: Graph, other: Graph) -> tuple[Shape, ...]:
-    """The shapes of the results; none when both branches have the same."""
-    pairs = [(a.type, c.type) for a, c in zip(then.outputs, other.outputs, strict=False)]
-    different = any(a.dtype != c.dtype or a.rank != c.rank for a, c in pairs)
-    if different or len(then.outputs) != len(other.outputs):
+    shapes = joined(then, other, lambda axis: n.context.symbols.fresh(f"{n.origin.name}_{axis}"))
+    if shapes is None:
         raise n.unsupported("branches whose results differ in number, element type or rank")
-    if all(a == c for a, c in pairs):
-        return ()
-    outer = symbols(*(e for v in then.inputs for e in v.type.shape))
-
-    def join(e: Extent, f: Extent, axis: int) -> Extent:
-        same = e == f and symbols(e) <= outer
-        return e if same else n.context.symbols.fresh(f"{n.origin.name}_{axis}")
-
-    return tuple(
-        tuple(join(e, f, i) for i, (e, f) in enumerate(zip(a.shape, c.shape, strict=True))) for a, c in pairs
-    )
+    return shapes
 
 
 @rule("WHILE")

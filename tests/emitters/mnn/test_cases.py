@@ -40,9 +40,24 @@ CANNOT = [
         for kind in ("ConvInteger", "DeformConv", "Det", "Inverse", "MatMulInteger", "MaxRoiPool", "Unique")
     ),
     *(
-        Cannot(f"{kind}/*", "the emitter has no rule for it yet, and it has no decomposition")
-        for kind in ("MaxPoolIndices", "NonMaxSuppression", "RoiAlign")
+        Cannot(f"MaxPoolIndices/{kind}", "MNN finds maxima of images, undilated, in row-major order")
+        for kind in ("1d*", "3d*", "*dilated*", "*/order1")
     ),
+    *(
+        Cannot(f"MaxPoolIndices/2d_{kind}", "MNN loses the positions in windows that reach into padding")
+        for kind in (
+            "*pad*",
+            "same_stride1/*",
+            "same_stride2_even/*",
+            "same_lower*",
+            "strides_differ/*",
+            "ceil*",
+        )
+    ),
+    Cannot(
+        "NonMaxSuppression/*", "MNN's operator is for one class of one picture, and keeps no order of them"
+    ),
+    Cannot("RoiAlign/max", "MNN takes the maximum of the samples, not of their weighted neighbours"),
     Cannot("NonZero/*", "MNN's Where leaves its result as long as its input"),
     Cannot("ReadExtents/*", "the emitter takes extents from shapes, not from values"),
     Cannot("ReverseSequence/batch_first", "MNN reverses time before the batch"),

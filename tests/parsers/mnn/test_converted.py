@@ -84,6 +84,10 @@ def converted(graph: Graph, folder: Path, *options: str) -> Path:
         ("--weightQuantBits", "4"),
         ("--weightQuantBits", "5"),
         ("--weightQuantBits", "4", "--weightQuantBlock", "16"),
+        ("--saveExternalData",),
+        ("--saveExternalData", "--fp16"),
+        ("--saveExternalData", "--weightQuantBits", "8"),
+        ("--saveExternalData", "--weightQuantBits", "4"),
     ],
     ids=" ".join,
 )
@@ -97,6 +101,34 @@ def test_it_means_what_mnn_computes(make, options, tmp_path: Path) -> None:
     found, wanted = run(module.graph, feeds)["y"], Session(path).run(feeds)["y"]
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_a_branch_and_a_loop(tmp_path: Path) -> None:
+    state = TensorType(np.dtype(np.float32), (2, 3))
+    branches = []
+    for op in (ops.Neg(), ops.Exp()):
+        branch = Graph(op.name)
+        branch.set_outputs([Builder(branch)(op, branch.input("v", state))], ["y"])
+        branches.append(branch)
+    body = Graph("body")
+    body.input("number", TensorType(np.dtype(np.int64), ()))
+    flag = body.input("goes_on", TensorType(np.dtype(bool), ()))
+    v = body.input("v", state)
+    b = Builder(body)
+    body.set_outputs([b(ops.Identity(), flag), b(ops.Mul(), v, weights(2, 3))], ["goes_on", "v"])
+    graph = Graph("flow")
+    b = Builder(graph)
+    x = graph.input("x", state)
+    first = b(ops.Greater(), b(ops.ReduceSum(axes=(0, 1), keepdims=False), x), np.array(0, np.float32))
+    chosen = b(ops.If(then_branch=branches[0], else_branch=branches[1]), first, x)
+    loop = ops.Loop(body=body, carried=1, shapes=((2, 3),))
+    graph.set_outputs([b(loop, np.array(3, np.int64), None, chosen)], ["y"])
+    path = converted(graph, tmp_path)
+    module = parser.load(path)
+    for sign in (1, -1):
+        feeds = {"x": sign * np.abs(weights(2, 3))}
+        found, wanted = run(module.graph, feeds)["y"], Session(path).run(feeds)["y"]
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_it_is_recognised_by_its_content(tmp_path: Path) -> None:

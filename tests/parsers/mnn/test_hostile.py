@@ -28,7 +28,7 @@ WORDS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """Convolutions with weights of two kinds, shapes, reductions and arithmetic."""
+    """Convolutions with weights of two kinds, shapes, reductions, arithmetic and a loop."""
     rng = np.random.default_rng(0)
 
     def weight(*shape: int) -> np.ndarray:
@@ -45,7 +45,13 @@ def model(tmp_path: Path) -> Path:
     y = b(ops.Transpose(perm=(0, 2, 3, 1)), y)
     y = b(ops.Reshape(shape=(9, 16)), b(ops.Sigmoid(), y))
     y = b(ops.Softmax(axis=1), b(ops.MatMul(), y, weight(16, 5)))
-    graph.set_outputs([b(ops.ReduceMean(axes=(0,), keepdims=False), y)], ["y"])
+    y = b(ops.ReduceMean(axes=(0,), keepdims=False), y)
+    body = Graph("body")
+    body.input("number", TensorType(dtypes.I64, ()))
+    flag, state = body.input("goes_on", TensorType(dtypes.BOOL, ())), body.input("v", y.type)
+    body.set_outputs([flag, Builder(body)(ops.Neg(), state)], ["goes_on", "v"])
+    loop = ops.Loop(body=body, carried=1, shapes=(y.type.shape,))
+    graph.set_outputs([b(loop, np.array(3, np.int64), None, y)], ["y"])
     path = tmp_path / "m.mnn"
     emitter.write(Module(graph), path)
     return path

@@ -158,12 +158,12 @@ def _shares(n: Source, x: Value, extent: Extent, size: Extent) -> Array:
 
 def _open_shares(n: Source, b: Builder, x: Value, extent: Dim, size: int) -> Value:
     """The same of an extent that the run decides: places, compared with where the regions begin and end."""
-    number, region = n.scalar(extent, dtypes.I64), np.arange(size, dtype=np.int64)
-    places = b(ops.Range(size=extent), np.array(0, np.int64), number, np.array(1, np.int64))
+    number, region = n.scalar(extent, dtypes.I32), np.arange(size, dtype=np.int32)
+    places = b(ops.Range(size=extent), np.array(0, np.int32), number, np.array(1, np.int32))
     row = b(ops.Unsqueeze(axes=(1,)), places)
     start = b(ops.Div(), b(ops.Mul(), number, region), size)
     end = b(ops.Div(), b(ops.Add(), b(ops.Mul(), number, region + 1), size - 1), size)
-    within = b(ops.And(), b(ops.GreaterOrEqual(), row, start), b(ops.Less(), row, end))
+    within = b(ops.And(), b(ops.GreaterEqual(), row, start), b(ops.Less(), row, end))
     length = n.cast(b(ops.Sub(), end, start), x.type.dtype)
     return b(ops.Div(), n.cast(within, x.type.dtype), length)
 

@@ -105,8 +105,8 @@ def compare(
     mine = judge(reference, sides.interpreted(model.graph))
     shapes = [str(value.type) for value in model.graph.inputs]
     scale = min(
-        float(np.ptp(np.concatenate([o.truth[value.name].ravel() for o in reference.observations])))
-        for value in model.graph.outputs
+        float(np.ptp(np.concatenate([o.truth[name].ravel() for o in reference.observations])))
+        for name in reference.observations[0].truth
     )
     yield {"step": "interpreter", **outcome(mine), **(about or {}), "inputs": shapes, "range": scale}
     for target in targets:

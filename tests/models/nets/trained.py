@@ -109,8 +109,11 @@ def _minilm() -> nn.Module:
     config = BertConfig(
         vocab_size=WORDS, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
     )
-    net: nn.Module = BertModel(config)
-    return net
+    net: Any = BertModel(config)
+    # Checkpoints of its time have it.
+    net.embeddings.register_buffer("position_ids", torch.arange(config.max_position_embeddings)[None])
+    made: nn.Module = net
+    return made
 
 
 def _pictures(name: str, extent: int = 0) -> Callable[[int, int, torch.Generator], Given]:

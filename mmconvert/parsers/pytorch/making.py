@@ -146,8 +146,6 @@ def linspace(n: Source, b: Builder) -> Value:
     "aten.lift.default",
     "aten.lift_fresh.default",
     "aten.lift_fresh_copy.default",
-    "aten.dropout.default",
-    "aten.native_dropout.default",
     "aten.alpha_dropout.default",
     "aten.feature_dropout.default",
     "aten.feature_alpha_dropout.default",
@@ -160,11 +158,27 @@ def linspace(n: Source, b: Builder) -> Value:
     "aten.requires_grad.default",
 )
 def same(n: Source, b: Builder) -> Value:
-    name = "input" if n.given("input") else "self"
-    if "dropout" in n.kind and n.flag("train") and n.real("p", 0.5) > 0:
+    if "dropout" in n.kind:
+        _drop_rate(n)
+    return _same(n)
+
+
+@rule("aten.dropout.default", "aten.native_dropout.default")
+def dropout(n: Source, b: Builder) -> Value:
+    x, rate = _same(n), _drop_rate(n)
+    return b(ops.Dropout(rate=rate), x) if 0 < rate < 1 and dtypes.is_float(x.type.dtype) else x
+
+
+def _same(n: Source) -> Value:
+    return n.value("input" if n.given("input") else "self")
+
+
+def _drop_rate(n: Source) -> float:
+    """With which probability elements are dropped while the model is trained."""
+    rate = n.real("p", 0.5)
+    if n.flag("train") and rate > 0:
         raise n.unsupported("in training mode, which drops elements at random", hint="call eval() first")
-    n.ignore("p")
-    return n.value(name)
+    return rate
 
 
 @rule(

@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 
+from mmconvert import dtypes
 from mmconvert.ir import dims, ops
 from mmconvert.ir.builder import Builder
-from mmconvert.ir.dims import Extent
+from mmconvert.ir.dims import Dim, Extent
 from mmconvert.ir.geometry import Explicit
 from mmconvert.ir.graph import Value
 from mmconvert.ir.types import Shape
@@ -138,12 +139,33 @@ def adaptive_average_pool(n: Source, b: Builder) -> Value:
         return unbatched(b, b(op, batched(b, x, len(kernel) + 2)), x)
     y = x
     for axis, size in zip(axes, sizes, strict=True):
-        extent, wanted = _known(n, x.type.shape[axis], size)
-        shares = np.zeros((extent, wanted), x.type.dtype)
-        for i, (start, end) in enumerate(_regions(extent, wanted)):
-            shares[start:end, i] = 1 / (end - start)
-        y = _along(b, y, axis, shares)
+        extent = x.type.shape[axis]
+        if isinstance(extent, Dim) and isinstance(size, int):
+            y = _along(b, y, axis, _open_shares(n, b, x, extent, size))
+        else:
+            y = _along(b, y, axis, _shares(n, x, extent, size))
     return y
+
+
+def _shares(n: Source, x: Value, extent: Extent, size: Extent) -> Array:
+    """How much of each element is in each mean."""
+    known, wanted = _known(n, extent, size)
+    shares = np.zeros((known, wanted), x.type.dtype)
+    for i, (start, end) in enumerate(_regions(known, wanted)):
+        shares[start:end, i] = 1 / (end - start)
+    return shares
+
+
+def _open_shares(n: Source, b: Builder, x: Value, extent: Dim, size: int) -> Value:
+    """The same of an extent that the run decides: places, compared with where the regions begin and end."""
+    number, region = n.scalar(extent, dtypes.I32), np.arange(size, dtype=np.int32)
+    places = b(ops.Range(size=extent), np.array(0, np.int32), number, np.array(1, np.int32))
+    row = b(ops.Unsqueeze(axes=(1,)), places)
+    start = b(ops.Div(), b(ops.Mul(), number, region), size)
+    end = b(ops.Div(), b(ops.Add(), b(ops.Mul(), number, region + 1), size - 1), size)
+    within = b(ops.And(), b(ops.GreaterEqual(), row, start), b(ops.Less(), row, end))
+    length = n.cast(b(ops.Sub(), end, start), x.type.dtype)
+    return b(ops.Div(), n.cast(within, x.type.dtype), length)
 
 
 @rule(
@@ -236,7 +258,7 @@ def _regions(extent: int, size: int) -> list[tuple[int, int]]:
     return [(i * extent // size, -(-(i + 1) * extent // size)) for i in range(size)]
 
 
-def _along(b: Builder, x: Value, axis: int, matrix: Array) -> Value:
+def _along(b: Builder, x: Value, axis: int, matrix: Value | Array) -> Value:
     """``x`` times a matrix along one axis."""
     rank = x.type.rank
     perm = (*(a for a in range(rank) if a != axis), axis)

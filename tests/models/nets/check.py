@@ -36,15 +36,17 @@ BATCHES = (2, 1, 3)
 
 
 class Torch:
-    """The net in torch itself."""
+    """A module in torch itself."""
 
-    def __init__(self, net: Net, names: list[str]) -> None:
-        self.net, self.inputs = net, names
+    def __init__(self, module: torch.nn.Module, inputs: list[str]) -> None:
+        self.module, self.inputs = module, inputs
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs in order."""
         with torch.no_grad():
-            found = self.net.module(**{name: torch.from_numpy(a.copy()) for name, a in inputs.items()})
+            found = self.module(**{name: torch.from_numpy(a.copy()) for name, a in inputs.items()})
+        if isinstance(found, dict):
+            found = tuple(found.values())
         parts = found if isinstance(found, tuple | list) else (found,)
         return {f"torch_{i}": part.numpy() for i, part in enumerate(parts)}
 
@@ -85,15 +87,28 @@ def check(library: str, name: str, targets: tuple[str, ...] = TARGETS) -> Iterat
     exported = time.perf_counter()
     model = mmconvert.load(program)
     read = time.perf_counter()
+    about = {"opened": len(net.dynamic) - 1 - place, "of": len(net.dynamic) - 1}
+    about |= {"export_s": round(exported - start, 2), "read_s": round(read - exported, 2)}
     tried = feeds(net, model.graph)
-    witness = Side(Torch(net, list(tried[0])), "torch", "executed")
-    reference = observe(model.graph, tried, witness)
+    yield from compare(model, Torch(net.module, list(tried[0])), tried, targets, about)
+
+
+def compare(
+    model: mmconvert.Model,
+    witness: Any,
+    tried: list[dict[str, Any]],
+    targets: tuple[str, ...] = TARGETS,
+    about: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The findings of a model that was read, of which `witness` is what torch computes."""
+    reference = observe(model.graph, tried, Side(witness, "torch", "executed"))
     mine = judge(reference, sides.interpreted(model.graph))
     shapes = [str(value.type) for value in model.graph.inputs]
-    about = {"opened": len(net.dynamic) - 1 - place, "of": len(net.dynamic) - 1, "inputs": shapes}
-    about |= {"export_s": round(exported - start, 2), "read_s": round(read - exported, 2)}
-    scale = min(float(np.ptp(o.truth[n])) for o in reference.observations for n in o.truth)
-    yield {"step": "interpreter", **outcome(mine), **about, "range": scale}
+    scale = min(
+        float(np.ptp(np.concatenate([o.truth[name].ravel() for o in reference.observations])))
+        for name in reference.observations[0].truth
+    )
+    yield {"step": "interpreter", **outcome(mine), **(about or {}), "inputs": shapes, "range": scale}
     for target in targets:
         yield {"step": target, **through(model, reference, target)}
 

@@ -26,7 +26,7 @@ EXTENTS = {
 }
 """Of nets whose extent may be open, but must not be small."""
 
-BATCH_ONLY = ("efficientvim_m1", "mobilevit_xxs")
+BATCH_ONLY = ("efficientvim_m1", "halonet_h1", "mobilevit_xxs")
 """Nets of which torch fixes inner extents, or works on them for minutes, where those of images are open."""
 
 

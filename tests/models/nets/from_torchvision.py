@@ -10,8 +10,19 @@ from torch import nn
 from ..build_torchvision import models
 from .net import SEED, Net, images, randomise
 
-FIXED = ("vit_", "swin_v2")
+FIXED = ("vit_", "swin_v2", "maxvit_t")
 """Their positions or windows are those of one extent."""
+
+EXTENTS = {
+    "inception_v3": 299,
+    "vit_": 224,
+    "maxvit_t": 224,
+    "swin_v2": 64,
+    "swin_": 256,
+    "vgg": 96,
+    "alexnet": 96,
+}
+"""Of nets that begin so, and are not fine with 64: Swin's windows are several, in all stages, from 256 on."""
 
 
 class Segmentation(nn.Module):
@@ -41,5 +52,5 @@ def build(name: str) -> Net:
     randomise(module)
     if "num_classes" in settings:
         return Net(Segmentation(module).eval(), **images(96))
-    base = {"inception_v3": 299, "vit_h_14": 224}.get(name, 224 if name.startswith("vit_") else 64)
+    base = next((extent for start, extent in EXTENTS.items() if name.startswith(start)), 64)
     return Net(module, **images(base, open_extent=not name.startswith(FIXED)))

@@ -26,16 +26,21 @@ TORCHVISION: Final = (
 )
 
 TIMM: Final = (
-    "convit_tiny", "convnext_zepto_rms", "cpubone_nano", "crossvit_tiny_240", "cs3darknet_focus_s",
-    "cspnext_tiny", "deit_tiny_patch16_224", "densenet121", "dla46x_c", "edgenext_xx_small",
-    "efficientformerv2_s0", "efficientvim_m1", "efficientvit_b0", "efficientvit_m0",
-    "ese_vovnet19b_slim_dw", "fasternet_t0", "fastvit_t8", "ghostnet_050", "gmlp_ti16_224",
-    "hardcorenas_b", "hgnetv2_b0", "iformer_t", "inception_next_atto", "lcnet_035", "lcnetv2_small",
-    "levit_128s", "mambaout_femto", "maxvit_pico_rw_256", "mobilenetv2_035", "mobileone_s1",
-    "mobilevit_xxs", "pit_ti_224", "pvt_v2_b0", "regnetx_002", "repghostnet_050", "repvit_m1",
-    "resnet10t", "rexnet_100", "starnet_s050", "swiftformer_xs", "tiny_vit_5m_224",
-    "vit_tiny_patch16_224", "vit_tiny_patch16_dinov3_qkvb", "vit_tiny_r_s16_p8_224",
-    "xcit_nano_12_p8_224",
+    "cait_xxs24_224", "convit_tiny", "convmixer_768_32", "convnext_zepto_rms", "cpubone_nano",
+    "crossvit_tiny_240", "cs3darknet_focus_s", "cspnext_tiny", "deit_tiny_patch16_224", "densenet121",
+    "dla46x_c", "dpn48b", "edgenext_xx_small", "efficientformer_l1", "efficientformerv2_s0",
+    "efficientvim_m1", "efficientvit_b0", "efficientvit_m0", "ese_vovnet19b_slim_dw", "fasternet_t0",
+    "fastvit_t8", "focalnet_tiny_srf", "gcvit_xxtiny", "ghostnet_050", "gmlp_ti16_224", "hardcorenas_b",
+    "hgnetv2_b0", "hiera_tiny_224", "hrnet_w18_small", "iformer_t", "inception_next_atto", "lcnet_035",
+    "lcnetv2_small", "legacy_seresnet18", "levit_128s", "lowformer_b0", "mambaout_femto",
+    "maxvit_pico_rw_256", "mobilenetv2_035", "mobileone_s1", "mobilevit_xxs", "mvitv2_tiny", "nest_tiny",
+    "nf_regnet_b0", "pit_ti_224", "poolformerv2_s12", "pvt_v2_b0", "rdnet_tiny", "regnetx_002",
+    "repghostnet_050", "repvit_m1", "res2next50", "resnest14d", "resnet10t", "resnetv2_18", "rexnet_100",
+    "selecsls42", "sequencer2d_s", "skresnet18", "starnet_s050", "swiftformer_xs",
+    "swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "tiny_vit_5m_224", "tnt_s_legacy_patch16_224",
+    "tresnet_m", "twins_svt_small", "visformer_tiny", "vit_srelpos_small_patch16_224",
+    "vit_tiny_patch16_224", "vit_tiny_patch16_dinov3_qkvb", "vit_tiny_r_s16_p8_224", "vitamin_small_224",
+    "volo_d1_224", "xception41p", "xcit_nano_12_p8_224",
 )
 
 TRANSFORMERS: Final = (

@@ -47,8 +47,10 @@ def test_nodes_are_called_by_their_modules() -> None:
     module = mmconvert.load(nn.Sequential(Block(), Block()).eval(), inputs=(X,))
     assert [(n.op.name, n.origin.name) for n in module.graph] == [
         ("Gemm", "0.fc"),
+        ("Dropout", "0.drop"),
         ("Add", "0.add"),
         ("Gemm", "1.fc"),
+        ("Dropout", "1.drop"),
         ("Add", "1.add_1"),
     ]
     assert all(n.origin.file.startswith("test_live.py:") for n in module.graph)
@@ -206,6 +208,26 @@ def test_extents_are_called_as_the_user_called_them() -> None:
     automatic = ({0: torch.export.Dim.AUTO}, {0: torch.export.Dim.AUTO})
     unnamed = mmconvert.load(Net(), inputs=inputs, dynamic_shapes=automatic)
     assert str(unnamed.graph.inputs[0].type) == "f32[x_0,3,16]"
+
+
+def test_means_of_regions_of_an_open_extent() -> None:
+    net, rows = nn.AdaptiveAvgPool2d((3, 5)), torch.export.Dim("rows", min=2, max=64)
+    module = mmconvert.load(net, inputs=(torch.zeros(2, 3, 14, 16),), dynamic_shapes=({2: rows},))
+    (name,) = (value.name for value in module.graph.inputs)
+    for extent in (14, 15, 10, 3, 2):
+        x = torch.randn(2, 3, extent, 16)
+        (found,) = module.run({name: x.numpy()}).values()
+        np.testing.assert_allclose(found, net(x).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_keeps_its_rate() -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = nn.functional.dropout(x, 0.25, training=False)
+            return nn.functional.dropout(x + 1, 0.5, training=False, inplace=True)
+
+    module = mmconvert.load(Net(), inputs=(X,))
+    assert [n.op.rate for n in module.graph if isinstance(n.op, ops.Dropout)] == [0.25, 0.5]
 
 
 def test_arithmetic_on_extents_that_torch_has_no_spelling_for() -> None:

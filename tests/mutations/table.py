@@ -165,7 +165,10 @@ WRITING = [
     ),
     *(
         writes("axis", "transformer", target, ops.Softmax, attribute(axis=2), "axis=2")
-        for target in ("onnx", "ncnn", "mnn")
+        for target in ("onnx", "mnn")
+    ),
+    writes(
+        "scale", "transformer", "ncnn", ops.ScaledDotProductAttention, attribute(scale=0.9), "", "MatMul Softmax"
     ),
     *(
         writes(

@@ -52,7 +52,6 @@ CANNOT = [
     ),
     Cannot("MaxRoiPool/*", "torch has no such operator"),
     Cannot("Quantize/u16", "torch hardly computes with wide unsigned integers"),
-    *(Cannot(f"Dequantize/{kind}", "torch has no integers of 4 bits") for kind in ("i4", "u4")),
     *(Cannot(f"RoiAlign/{kind}", "the samples depend on the regions") for kind in ("adaptive", "max")),
 ]
 

@@ -136,7 +136,7 @@ def summary(table: dict[str, dict[str, tuple[int, int]]]) -> str:
         "| ORT format `.ort` | - | as ONNX, where ONNX Runtime is installed | ONNX Runtime |",
         f"| TensorFlow Lite | {tflite} operators | {written('tflite')} | LiteRT, else read back |",
         f"| NCNN | {ncnn} layers | {written('ncnn')} | NCNN, else read back |",
-        f"| PyTorch `.pt2`, weights, TorchScript, modules in memory | {len(list(pytorch_rules()))} overloads | - | - |",
+        f"| PyTorch `.pt2`, weights, TorchScript, modules | {len(list(pytorch_rules()))} overloads | - | - |",
         f"| PyTorch source (a folder) | - | {written('pytorch-module')} | PyTorch |",
         f"| MNN | {len(list(MNN))} operators | {written('mnn')} | MNN |",
         "| `.mmir` (mmconvert's own) | yes | yes | the interpreter |",

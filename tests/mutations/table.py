@@ -168,7 +168,13 @@ WRITING = [
         for target in ("onnx", "mnn")
     ),
     writes(
-        "scale", "transformer", "ncnn", ops.ScaledDotProductAttention, attribute(scale=0.9), "", "MatMul Softmax"
+        "scale",
+        "transformer",
+        "ncnn",
+        ops.ScaledDotProductAttention,
+        attribute(scale=0.9),
+        "",
+        "MatMul Softmax",
     ),
     *(
         writes(

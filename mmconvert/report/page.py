@@ -114,7 +114,7 @@ def render(cases: Sequence[Case], environment: Mapping[str, str], when: datetime
     )
     library = "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
     script = templates.get_template("page.js").render()
-    return templates.get_template("page.html").render(
+    page: str = templates.get_template("page.html").render(
         sections=sections,
         environment=environment,
         when=when.strftime("%Y-%m-%d %H:%M %Z").strip(),
@@ -124,6 +124,7 @@ def render(cases: Sequence[Case], environment: Mapping[str, str], when: datetime
         data=_embedded({"items": items, "dark": DARK}),
         style=templates.get_template("page.css").render(),
     )
+    return page
 
 
 def _section(case: Case, prefix: str, items: list[dict[str, Any]]) -> Section:
